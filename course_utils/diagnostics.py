@@ -1,0 +1,414 @@
+"""Gradients through time: what reaches every state and every input, and how each step bends it."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+__all__ = ["input_gradients", "lyapunov_exponents", "state_gradients", "step_jacobians"]
+
+
+class _Probe(keras.layers.Layer):
+    """A cell that adds a perturbation to one of the states that it hands on.
+
+    The columns of its input are the wrapped cell's input, then the perturbation, then, if `masked`,
+    the mask. It applies the mask itself: Keras' own masking would throw the perturbation of a
+    masked step away, although the state handed on there still matters. For that it carries the
+    previous output as one more state.
+    """
+
+    def __init__(self, layer, state, masked):
+        super().__init__(dtype=layer.cell.dtype_policy)
+        self.cell = layer.cell
+        self.state = state
+        self.masked = masked
+        self.zero_output = getattr(layer, "zero_output_for_mask", False)
+        self.sizes = _sizes(self.cell)
+        self.output_size = getattr(self.cell, "output_size", self.sizes[0])
+        self.state_size = self.sizes + ([self.output_size] if masked else [])
+
+    def call(self, inputs, states, training=False):
+        end = ops.shape(inputs)[1] - int(self.masked)
+        begin = end - self.sizes[self.state]
+        old = list(states[: len(self.sizes)])
+        output, new = _step(self.cell, inputs[:, :begin], old, training)
+        output_is_state = output is new[self.state]
+        if self.masked:
+            keep = inputs[:, end:] > 0.5  # (batch, 1)
+            new = [ops.where(keep, n, o) for n, o in zip(new, old, strict=True)]
+        new[self.state] = new[self.state] + inputs[:, begin:end]
+        if output_is_state:
+            output = new[self.state]
+        if not self.masked:
+            return output, new
+        previous = ops.zeros_like(output) if self.zero_output else states[-1]
+        output = ops.where(keep, output, previous)
+        return output, [*new, output]
+
+
+class _Recorder(keras.layers.Layer):
+    """A cell whose output is all its states side by side."""
+
+    def __init__(self, cell):
+        super().__init__(dtype=cell.dtype_policy)
+        self.cell = cell
+        self.state_size = _sizes(cell)
+        self.output_size = sum(self.state_size)
+
+    def call(self, inputs, states, training=False):
+        _, new = _step(self.cell, inputs, list(states), training)
+        return ops.concatenate(new, axis=-1), new
+
+
+def _sizes(cell):
+    return list(cell.state_size) if isinstance(cell.state_size, list | tuple) else [cell.state_size]
+
+
+def _step(cell, inputs, states, training):
+    """One step of a cell, its new states always as a list."""
+    known = {"training": training} if "training" in cell.call.__code__.co_varnames else {}
+    output, new = cell(inputs, states, **known)
+    return output, list(new) if isinstance(new, list | tuple) else [new]
+
+
+def _check_layer(layer):
+    cell = getattr(layer, "cell", None)
+    if cell is None or isinstance(layer, keras.layers.StackedRNNCells):
+        raise TypeError(
+            "`layer` must be a keras.layers.RNN, SimpleRNN, LSTM or GRU (of a Bidirectional, its "
+            f"`forward_layer`). Received: {type(layer).__name__}"
+        )
+    if isinstance(cell, keras.layers.StackedRNNCells):
+        raise TypeError(
+            "`layer` must hold one cell: inside StackedRNNCells a state also feeds the cell above "
+            "within the same step. Use one keras.layers.RNN per cell."
+        )
+    if not (layer.built and cell.built):
+        raise ValueError(
+            "`layer` must be built, so that its weights exist: call it once, or "
+            f"`layer.build(sequences.shape)`. Received: unbuilt {type(layer).__name__}"
+        )
+
+
+def _check_sequences(layer, sequences, mask=None):
+    """The sequences as a tensor of the layer's type, and the mask as a tensor or None."""
+    shape = np.shape(sequences)
+    if len(shape) != 3 or 0 in shape:
+        raise ValueError(
+            "`sequences` must have shape (batch, time, features), none of them 0. "
+            f"Received: shape={shape}"
+        )
+    kernel = getattr(getattr(layer, "cell", None), "kernel", None)
+    if kernel is not None and kernel.shape[0] != shape[-1]:
+        raise ValueError(
+            f"`sequences` must have {kernel.shape[0]} features, as many as `layer` was built for. "
+            f"Received: shape={shape}"
+        )
+    sequences = ops.convert_to_tensor(sequences, dtype=layer.compute_dtype)
+    if mask is None:
+        return sequences, None
+    if np.shape(mask) != shape[:2]:
+        raise ValueError(
+            f"`mask` must have shape (batch, time) = {shape[:2]}. Received: shape={np.shape(mask)}"
+        )
+    return sequences, tf.cast(mask, tf.bool)
+
+
+def _total(loss_fn, output):
+    """The sum of the losses of a batch."""
+    loss = ops.convert_to_tensor(loss_fn(output))
+    if len(loss.shape) > 1:
+        raise ValueError(
+            "`loss_fn` must return one number, or one per example: shape () or (batch,). "
+            f"Received: shape={tuple(loss.shape)}"
+        )
+    return ops.sum(loss)
+
+
+def _connected(gradient):
+    if gradient is None:
+        raise ValueError("`loss_fn` must depend on the output of `layer`. Received: no gradient")
+    return gradient
+
+
+@functools.lru_cache(maxsize=16)
+def _state_gradient_function(layer, loss_fn, state, masked, training, jit_compile):
+    """Compile `(sequences, mask, initial_state) -> gradients` for `state_gradients`."""
+    probe = keras.layers.RNN(
+        _Probe(layer, state, masked),
+        return_sequences=layer.return_sequences,
+        return_state=layer.return_state,
+        go_backwards=layer.go_backwards,
+        unroll=layer.unroll,
+        dtype=layer.dtype_policy,
+    )
+    cell = layer.cell
+    size, count = probe.cell.sizes[state], len(probe.cell.sizes)
+
+    @tf.function(jit_compile=jit_compile)
+    def gradients(sequences, mask, initial_state):
+        if hasattr(cell, "get_dropout_mask"):  # Keras resets the masks of its own cells only
+            cell.get_dropout_mask(sequences[:, 0])
+            cell.get_recurrent_dropout_mask(initial_state[0])
+        perturbation = tf.zeros((*sequences.shape[:2], size), sequences.dtype)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(perturbation)
+            columns = [sequences, perturbation]
+            if masked:
+                columns.append(tf.cast(mask, sequences.dtype)[..., None])
+                nothing = tf.zeros((sequences.shape[0], probe.cell.output_size), sequences.dtype)
+                initial_state = [*initial_state, nothing]
+            output = probe(
+                tf.concat(columns, axis=-1), initial_state=initial_state, training=training
+            )
+            if layer.return_state:
+                output = output[: 1 + count]
+            loss = _total(loss_fn, output)
+        if hasattr(cell, "reset_dropout_mask"):
+            cell.reset_dropout_mask()
+            cell.reset_recurrent_dropout_mask()
+        return _connected(tape.gradient(loss, perturbation))
+
+    return gradients
+
+
+def state_gradients(
+    layer,
+    sequences,
+    loss_fn,
+    *,
+    state=0,
+    mask=None,
+    initial_state=None,
+    training=False,
+    jit_compile=False,
+):
+    """Total derivative of a loss by the state after every step, with one backward pass.
+
+        G_t = dL / ds_t,    s_t the state as step t hands it on to step t + 1
+
+    The total derivative counts every path from s_t to L through later steps. It is found by adding
+    a perturbation p_t = 0 to s_t inside the loop: dL/dp_t is dL/ds_t. The stacked outputs of
+    `return_sequences=True` will not do: they are copies beside the recurrent path, and a derivative
+    by them leaves out everything that passes through later steps.
+
+    If the cell's output *is* the state (the same tensor: h of SimpleRNN, LSTM and GRU), the loss's
+    direct use of the output at step t counts too. For the cell state c of an LSTM (`state=1`) it
+    does not: c_t as it is carried to step t + 1, not as h_t of the same step reads it, so that
+    dL/dc at the last step is 0.
+
+    Args:
+        layer: a built `keras.layers.RNN`, `SimpleRNN`, `LSTM` or `GRU`, with any one cell.
+        sequences: inputs, shape (batch, time, features).
+        loss_fn: function of the layer's output (as `layer` returns it) to a loss of shape () or
+            (batch,), which is summed. It is traced once per layer and kept, as by `tf.function`:
+            pass a new function when a Python value that it reads has changed.
+        state: which of the cell's states; 1 is c of an LSTM.
+        mask: None, or bool of shape (batch, time), False where a step is to be skipped.
+        initial_state: None (zeros, or what a stateful layer holds), or a list of one array
+            (batch, size) per state.
+        training: passed to the cell.
+        jit_compile: whether XLA compiles it; pays from the second call on, for up to some 250
+            steps.
+
+    Returns:
+        An array of shape (batch, time, units), in the order of the inputs. For a loss summed over
+        the batch, row b holds the derivative of example b's loss.
+
+    Raises:
+        TypeError: if `layer` is no recurrent layer with one cell.
+        ValueError: if `layer` is not built, a shape does not fit, `state` does not exist, or the
+            loss does not depend on the output.
+
+    Example:
+        A linear network that keeps its state: the gradient at every step is that at the last.
+
+        >>> import keras, numpy as np
+        >>> from course_utils.initializers import ScaledIdentity
+        >>> layer = keras.layers.SimpleRNN(2, activation=None,
+        ...                                recurrent_initializer=ScaledIdentity(0.5))
+        >>> layer.build((1, 3, 4))
+        >>> state_gradients(layer, np.ones((1, 3, 4)), lambda h: h[:, 0])[0].tolist()
+        [[0.25, 0.0], [0.5, 0.0], [1.0, 0.0]]
+
+    First used in lesson 03.
+    """
+    _check_layer(layer)
+    sequences, mask = _check_sequences(layer, sequences, mask)
+    sizes = _sizes(layer.cell)
+    if isinstance(state, bool) or state not in range(len(sizes)):
+        raise ValueError(
+            f"`state` must be one of 0 to {len(sizes) - 1} for this cell. Received: state={state!r}"
+        )
+    if initial_state is None:
+        held = layer.states if layer.stateful else None
+        initial_state = held or layer.get_initial_state(batch_size=sequences.shape[0])
+    elif not isinstance(initial_state, list | tuple):
+        initial_state = [initial_state]
+    shapes = [tuple(np.shape(s)) for s in initial_state]
+    if shapes != [(sequences.shape[0], size) for size in sizes]:
+        raise ValueError(
+            f"`initial_state` must be a list of {len(sizes)} arrays (batch, size) with batch = "
+            f"{sequences.shape[0]} and size {sizes}. Received: shapes={shapes}"
+        )
+    initial_state = [ops.convert_to_tensor(s, dtype=sequences.dtype) for s in initial_state]
+    function = _state_gradient_function(
+        layer, loss_fn, state, mask is not None, bool(training), bool(jit_compile)
+    )
+    return function(sequences, mask, initial_state).numpy()
+
+
+def input_gradients(layer, sequences, loss_fn, *, mask=None):
+    """Derivative of a loss by every input, dL/dx_t.
+
+    Args:
+        layer: a built layer (or model) that is called on sequences.
+        sequences: inputs, shape (batch, time, features).
+        loss_fn: function of the layer's output to a loss of shape () or (batch,), which is summed.
+        mask: None, or bool of shape (batch, time).
+
+    Returns:
+        An array of shape (batch, time, features).
+
+    Raises:
+        ValueError: if `layer` is not built, a shape does not fit, or the loss does not depend on
+            the output.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> layer = keras.layers.SimpleRNN(4)
+        >>> layer.build((2, 5, 3))
+        >>> input_gradients(layer, np.ones((2, 5, 3)), lambda h: h[:, 0]).shape
+        (2, 5, 3)
+
+    First used in lesson 03.
+    """
+    if not layer.built:
+        raise ValueError(
+            "`layer` must be built, so that its weights exist: call it once on data. "
+            f"Received: unbuilt {type(layer).__name__}"
+        )
+    sequences, mask = _check_sequences(layer, sequences, mask)
+
+    @tf.function
+    def gradients(sequences):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sequences)
+            output = layer(sequences) if mask is None else layer(sequences, mask=mask)
+            loss = _total(loss_fn, output)
+        return _connected(tape.gradient(loss, sequences))
+
+    return gradients(sequences).numpy()
+
+
+def step_jacobians(layer, sequences):
+    """Jacobian of every step of a recurrent layer, at the states that it passes through.
+
+        J_t[i, j] = d s_t[i] / d s_{t-1}[j]
+
+    The layer runs once to find the states; then all steps of all examples are taken as one batch of
+    single steps with one batched Jacobian.
+
+    Args:
+        layer: a built recurrent layer with one cell, not `go_backwards`; it starts from its initial
+            state.
+        sequences: inputs, shape (batch, time, features).
+
+    Returns:
+        An array of shape (batch, time, S, S), S the sum of the state sizes (N, or 2 N for an LSTM,
+        h before c).
+
+    Raises:
+        TypeError: if `layer` is no recurrent layer with one cell.
+        ValueError: if `layer` is not built or goes backwards, or a shape does not fit.
+
+    Example:
+        >>> import keras, numpy as np
+        >>> layer = keras.layers.SimpleRNN(3, activation=None)
+        >>> layer.build((1, 5, 2))
+        >>> J = step_jacobians(layer, np.ones((1, 5, 2)))
+        >>> bool(np.allclose(J, np.asarray(layer.cell.recurrent_kernel).T))
+        True
+
+    First used in lesson 03.
+    """
+    _check_layer(layer)
+    if layer.go_backwards:
+        raise ValueError("`layer` must not go backwards; reverse `sequences` in time instead.")
+    sequences, _ = _check_sequences(layer, sequences)
+    batch, length, _ = sequences.shape
+    cell, sizes = layer.cell, _sizes(layer.cell)
+    recorder = keras.layers.RNN(_Recorder(cell), return_sequences=True, dtype=layer.dtype_policy)
+
+    @tf.function
+    def jacobians(sequences):
+        first = [ops.cast(s, sequences.dtype) for s in layer.get_initial_state(batch_size=batch)]
+        first = tf.concat(first, axis=-1)[:, None]  # (batch, 1, S)
+        states = tf.concat([first, recorder(sequences)[:, :-1]], axis=1)
+        before = tf.reshape(states, (batch * length, sum(sizes)))
+        inputs = tf.reshape(sequences, (batch * length, -1))
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(before)
+            _, after = _step(cell, inputs, tf.split(before, sizes, axis=-1), False)
+            after = tf.concat(after, axis=-1)
+        return tf.reshape(tape.batch_jacobian(after, before), (batch, length, sum(sizes), -1))
+
+    return jacobians(sequences).numpy()
+
+
+def lyapunov_exponents(layer, sequences, *, count=None):
+    """Exponential rates at which a recurrent layer stretches small differences of its state.
+
+        lambda_i = 1/T * sum_t log |R_t[i, i]|,    Q_t R_t = J_t Q_{t-1}
+
+    A QR decomposition after every step keeps the directions apart and the numbers in range, where
+    the plain product J_T ... J_1 loses all but the largest to rounding. lambda_1 > 0 means that
+    differences, and gradients, grow with time; all below 0 that they vanish. These are averages
+    over the given T steps and all examples, from the initial state on.
+
+    Args:
+        layer: a built recurrent layer with one cell.
+        sequences: inputs, shape (batch, time, features).
+        count: how many exponents, from the largest; None for all.
+
+    Returns:
+        An array of shape (count,), in descending order, in nats per step; -inf for a direction that
+        a step removes.
+
+    Raises:
+        TypeError: if `layer` is no recurrent layer with one cell.
+        ValueError: if `layer` is not built, a shape does not fit, or `count` is not between 1 and
+            the number of state components.
+
+    Example:
+        A linear network with W = 0.5 I halves every difference at every step.
+
+        >>> import keras, numpy as np
+        >>> from course_utils.initializers import ScaledIdentity
+        >>> layer = keras.layers.SimpleRNN(2, activation=None,
+        ...                                recurrent_initializer=ScaledIdentity(0.5))
+        >>> layer.build((1, 10, 3))
+        >>> np.exp(lyapunov_exponents(layer, np.ones((1, 10, 3)))).round(6).tolist()
+        [0.5, 0.5]
+
+    Reference: Engelken, Wolf & Abbott 2020, Lyapunov spectra of chaotic recurrent neural networks,
+    arXiv:2006.02427. First used in lesson 03.
+    """
+    _check_layer(layer)
+    states = sum(_sizes(layer.cell))
+    count = states if count is None else count
+    if isinstance(count, bool) or count not in range(1, states + 1):
+        raise ValueError(
+            f"`count` must be an integer from 1 to {states}. Received: count={count!r}"
+        )
+    jacobians = step_jacobians(layer, sequences).astype("float64")
+    batch, length = jacobians.shape[:2]
+    directions = np.broadcast_to(np.eye(states)[:, :count], (batch, states, count))
+    logs = np.zeros((batch, count))
+    for t in range(length):
+        directions, stretch = np.linalg.qr(jacobians[:, t] @ directions)
+        with np.errstate(divide="ignore"):
+            logs += np.log(np.abs(np.diagonal(stretch, axis1=-2, axis2=-1)))
+    return np.sort(logs.mean(axis=0) / length)[::-1]

@@ -1,0 +1,146 @@
+"""Plots of arrays: labelled axes, log scales for norms, colours that colour-blind readers can tell.
+
+Every function draws on `ax` (a new one if None), returns it, and never shows or saves.
+"""
+
+import numpy as np
+
+__all__ = [
+    "COLORS",
+    "plot_curves",
+    "plot_gradient_against_lag",
+    "plot_singular_values",
+    "plot_unrolled_network",
+]
+
+# Okabe & Ito's palette, without its yellow, which is too pale for lines.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def _axes(ax):
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(7, 4.2), layout="constrained")[1]
+
+
+def plot_curves(curves, x=None, *, xlabel, ylabel, log=False, ax=None):
+    """Draw one line per entry: the mean over seeds, and a band from the least to the greatest.
+
+    Args:
+        curves: dict of label to array (points,) or (seeds, points).
+        x: array (points,), or None for 0, 1, 2, ….
+        xlabel, ylabel: axis labels, with units.
+        log: whether the vertical axis is logarithmic; the mean is then the geometric one.
+        ax: matplotlib axes, or None for new ones.
+
+    Returns:
+        The axes.
+
+    First used in lesson 01.
+    """
+    ax = _axes(ax)
+    styles = ("-", "--", "-.", ":")
+    for k, (label, values) in enumerate(curves.items()):
+        values = np.atleast_2d(np.asarray(values, dtype="float64"))
+        points = np.arange(values.shape[1]) if x is None else np.asarray(x)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.exp(np.log(values).mean(0)) if log else values.mean(0)
+        color = COLORS[k % len(COLORS)]
+        style = styles[k // len(COLORS) % len(styles)]
+        ax.plot(points, mean, style, color=color, label=label)
+        if len(values) > 1:
+            ax.fill_between(points, values.min(0), values.max(0), color=color, alpha=0.2, lw=0)
+    if log:
+        ax.set_yscale("log")
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_gradient_against_lag(curves, *, ax=None, relative=False):
+    """Draw the size of dL/dh_t against the lag T - t, on a log scale.
+
+    Args:
+        curves: dict of label to norms, (time,) or (seeds, time), in the order of time.
+        ax: matplotlib axes, or None for new ones.
+        relative: whether to divide each curve by its value at lag 0.
+
+    Returns:
+        The axes.
+
+    First used in lesson 03.
+    """
+    turned = {}
+    for label, norms in curves.items():
+        norms = np.atleast_2d(norms)[:, ::-1]
+        turned[label] = norms / norms[:, :1] if relative else norms
+    ylabel = "‖∂L/∂h$_t$‖" + (" / value at lag 0" if relative else "")
+    ax = plot_curves(turned, xlabel="lag T − t (steps)", ylabel=ylabel, log=True, ax=ax)
+    ax.axhline(1, color="gray", lw=0.8, zorder=0)
+    return ax
+
+
+def plot_singular_values(spectra, *, ax=None):
+    """Draw the singular values of matrices in descending order, on a log scale.
+
+    Args:
+        spectra: dict of label to singular values, (size,) or (seeds, size).
+        ax: matplotlib axes, or None for new ones.
+
+    Returns:
+        The axes.
+
+    First used in lesson 03.
+    """
+    ordered = {label: np.sort(np.atleast_2d(v))[:, ::-1] for label, v in spectra.items()}
+    return plot_curves(ordered, xlabel="rank", ylabel="singular value", log=True, ax=ax)
+
+
+def plot_unrolled_network(steps=3, *, loss_at=(), highlight=None, ax=None):
+    """Draw the vanilla network unrolled in time.
+
+    Args:
+        steps: number of time steps drawn.
+        loss_at: steps (from 1) that have a loss on top.
+        highlight: None, or a step (from 1) whose state's paths to the losses are coloured.
+        ax: matplotlib axes, or None for new ones.
+
+    Returns:
+        The axes.
+
+    First used in lesson 01.
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(2 + 1.6 * steps, 3.2), layout="constrained")[1]
+    box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": COLORS[0], "lw": 1.5}
+
+    def arrow(start, end, active, label=""):
+        color = COLORS[1] if active else "0.35"
+        style = {"arrowstyle": "-|>", "color": color, "lw": 2.2 if active else 1.2}
+        style |= {"shrinkA": 16, "shrinkB": 16}
+        ax.annotate("", xy=end, xytext=start, arrowprops=style)
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        shift = (0, 7) if start[1] == end[1] else (7, 0)
+        align = {"ha": "center"} if start[1] == end[1] else {"va": "center"}
+        ax.annotate(label, middle, xytext=shift, textcoords="offset points", color=color, **align)
+
+    last = max(loss_at, default=0)
+    ax.text(0, 1, "h$_0$", ha="center", va="center", bbox={**box, "edgecolor": "0.6"})
+    for t in range(1, steps + 1):
+        on_path = highlight is not None and highlight <= t
+        ax.text(t, 0, f"x$_{t}$", ha="center", va="center")
+        ax.text(t, 1, f"h$_{t}$", ha="center", va="center", bbox=box)
+        arrow((t, 0), (t, 1), False, "W$_x$")
+        arrow((t - 1, 1), (t, 1), on_path and highlight < t <= last, "W$_h$")
+        if t in loss_at:
+            ax.text(t, 2, f"L$_{t}$", ha="center", va="center")
+            arrow((t, 1), (t, 2), on_path)
+    ax.set(xlim=(-0.4, steps + 0.5), ylim=(-0.3, 2.3 if loss_at else 1.5))
+    ax.axis("off")
+    return ax
