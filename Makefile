@@ -66,7 +66,7 @@ studies: $(ENV)/dev  ## rebuild the studies whose scripts changed (minutes to ho
 	@$(RUN) -m studies $(ARGS)
 
 bench: $(ENV)/dev  ## measure the ratios that the course promises
-	@for script in benchmarks/*.py; do $(RUN) $$script || exit 1; done
+	@$(RUN) benchmarks/ratios.py
 
 browser-test: $(ENV)/dev  ## run the notebooks in a real JupyterLab in headless Chromium
 	@$(RUN) tests/browser.py $(ARGS)

@@ -1,6 +1,7 @@
 """Gradients through time: what reaches every state and every input, and how each step bends it."""
 
 import functools
+import inspect
 
 import keras
 import numpy as np
@@ -30,15 +31,16 @@ class _Probe(keras.layers.Layer):
         self.state_size = self.sizes + ([self.output_size] if masked else [])
 
     def call(self, inputs, states, training=False):
-        end = ops.shape(inputs)[1] - int(self.masked)
-        begin = end - self.sizes[self.state]
+        widths = [inputs.shape[1] - self.sizes[self.state] - self.masked, self.sizes[self.state]]
+        features, perturbation, *mask = tf.split(inputs, widths + [1] * self.masked, axis=1)
         old = list(states[: len(self.sizes)])
-        output, new = _step(self.cell, inputs[:, :begin], old, training)
+        # No derivative by the features is wanted: spare the pass back through the kernel.
+        output, new = _step(self.cell, tf.stop_gradient(features), old, training)
         output_is_state = output is new[self.state]
         if self.masked:
-            keep = inputs[:, end:] > 0.5  # (batch, 1)
+            keep = mask[0] > 0.5  # (batch, 1)
             new = [ops.where(keep, n, o) for n, o in zip(new, old, strict=True)]
-        new[self.state] = new[self.state] + inputs[:, begin:end]
+        new[self.state] = new[self.state] + perturbation
         if output_is_state:
             output = new[self.state]
         if not self.masked:
@@ -68,7 +70,7 @@ def _sizes(cell):
 
 def _step(cell, inputs, states, training):
     """One step of a cell, its new states always as a list."""
-    known = {"training": training} if "training" in cell.call.__code__.co_varnames else {}
+    known = {"training": training} if "training" in inspect.signature(cell.call).parameters else {}
     output, new = cell(inputs, states, **known)
     return output, list(new) if isinstance(new, list | tuple) else [new]
 
@@ -152,17 +154,18 @@ def _state_gradient_function(layer, loss_fn, state, masked, training, jit_compil
         if hasattr(cell, "get_dropout_mask"):  # Keras resets the masks of its own cells only
             cell.get_dropout_mask(sequences[:, 0])
             cell.get_recurrent_dropout_mask(initial_state[0])
-        perturbation = tf.zeros((*sequences.shape[:2], size), sequences.dtype)
+        # Time comes first here, so that Keras' transpose and ours cancel.
+        batch, length, _ = sequences.shape
+        perturbation = tf.zeros((length, batch, size), sequences.dtype)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(perturbation)
-            columns = [sequences, perturbation]
+            columns = [tf.transpose(sequences, (1, 0, 2)), perturbation]
             if masked:
-                columns.append(tf.cast(mask, sequences.dtype)[..., None])
-                nothing = tf.zeros((sequences.shape[0], probe.cell.output_size), sequences.dtype)
+                columns.append(tf.cast(tf.transpose(mask), sequences.dtype)[..., None])
+                nothing = tf.zeros((batch, probe.cell.output_size), sequences.dtype)
                 initial_state = [*initial_state, nothing]
-            output = probe(
-                tf.concat(columns, axis=-1), initial_state=initial_state, training=training
-            )
+            inputs = tf.transpose(tf.concat(columns, axis=-1), (1, 0, 2))
+            output = probe(inputs, initial_state=initial_state, training=training)
             if layer.return_state:
                 output = output[: 1 + count]
             loss = _total(loss_fn, output)
@@ -257,7 +260,7 @@ def state_gradients(
     function = _state_gradient_function(
         layer, loss_fn, state, mask is not None, bool(training), bool(jit_compile)
     )
-    return function(sequences, mask, initial_state).numpy()
+    return function(sequences, mask, initial_state).numpy().swapaxes(0, 1)
 
 
 def input_gradients(layer, sequences, loss_fn, *, mask=None):

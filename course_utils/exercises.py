@@ -17,6 +17,7 @@ import os
 import pathlib
 import signal
 import threading
+import time
 import traceback
 import warnings
 
@@ -190,18 +191,17 @@ def run(function, inputs, seconds=None, printed=None):
     """Call a function on every argument tuple; a list of `Outcome`, up to the first error."""
     outcomes = []
     printed = io.StringIO() if printed is None else printed
-    with _time_limit(seconds), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        for arguments in inputs:
-            given = copy.deepcopy(arguments)
-            try:
+    try:
+        with _time_limit(seconds), warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            for arguments in inputs:
+                given = copy.deepcopy(arguments)
                 with contextlib.redirect_stdout(printed):
                     value = _plain(function(*given))
                 changed = [k for k, a in enumerate(arguments) if _changed(given[k], a)]
                 outcomes.append(Outcome(value, blame=_blame_change(function, changed)))
-            except (Exception, SystemExit, _OutOfTime) as error:
-                outcomes.append(Outcome(*_blame_error(function, error, seconds)))
-                break
+    except (Exception, SystemExit, _OutOfTime) as error:
+        outcomes.append(Outcome(*_blame_error(function, error, seconds)))
     return outcomes
 
 
@@ -216,6 +216,10 @@ class _OutOfTime(BaseException):
     """Raised in an answer that takes too long; no `except Exception` catches it."""
 
 
+class _ResultError(TypeError):
+    """A result that is neither an array, a number, a string nor None."""
+
+
 @contextlib.contextmanager
 def _time_limit(seconds):
     usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
@@ -226,13 +230,17 @@ def _time_limit(seconds):
     def stop(signum, frame):
         raise _OutOfTime
 
-    previous = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again every second, should it be swallowed
+    previous, start = signal.signal(signal.SIGALRM, stop), time.monotonic()
+    # Again every second, should it be swallowed.
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+        if left:  # a timer ran already: it goes on
+            left = max(left - (time.monotonic() - start), 1e-3)
+            signal.setitimer(signal.ITIMER_REAL, left, interval)
 
 
 def _blame_change(function, changed):
@@ -257,6 +265,8 @@ def _blame_error(function, error, seconds):
             name,
             "not done yet. Put your code in the place of `raise NotImplementedError()`.",
         )
+    if isinstance(error, _ResultError):
+        return None, f"{name}: {error}", f"{error}"
     if isinstance(error, _OutOfTime):
         return None, name, f"It ran longer than {seconds} s and was stopped.{where}"
     return None, f"{name}: {error}", f"It raised {name}: {error}{where}"
@@ -282,12 +292,23 @@ def _describe_call(answer, arguments):
 
 
 def _short(value):
-    text = " ".join(repr(value).split())
+    text = " ".join(repr(_simple(value)).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _simple(value):
+    """The value with numbers and lists in the place of arrays, for reading."""
+    if isinstance(value, dict):
+        return {key: _simple(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(map(_simple, value))
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
 def _kind(value):
-    return f"{type(value).__name__} {_short(value)}"
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape}"
+    return f"{type(_simple(value)).__name__} {_short(value)}"
 
 
 def _plain(value):
@@ -302,7 +323,7 @@ def _plain(value):
         return tuple(_plain(item) for item in value)
     array = np.array(value)
     if array.dtype.kind not in "biufcU":
-        raise TypeError(f"the result must be an array or a number. Received: {_kind(value)}")
+        raise _ResultError(f"The result must be an array or a number. Received: {_kind(value)}")
     return array
 
 
@@ -321,6 +342,8 @@ def _changed(given, original):
 
 def _value_difference(got, right, rtol, atol, name="the result"):
     """None if two plain values are equal, else what differs first."""
+    if got is None and right is not None:
+        return f"{name} is None: the function must return it"
     if isinstance(right, dict):
         if not isinstance(got, dict) or got.keys() != right.keys():
             keys = list(got) if isinstance(got, dict) else _kind(got)
@@ -341,12 +364,16 @@ def _leaf_difference(got, right, rtol, atol, name):
     if right is None or isinstance(right, str):
         got = got.item() if isinstance(got, np.ndarray) and got.ndim == 0 else got
         return None if type(got) is type(right) and got == right else f"{name} is {_short(got)}"
-    if got is None:
-        return f"{name} is None: the function must return it"
     with contextlib.suppress(ValueError):
-        got, right = np.asarray(got), np.asarray(right)  # a list of numbers is as good as an array
+        right = np.asarray(right)  # a list of numbers is as good as an array
+    if not isinstance(right, np.ndarray):
+        return f"{name} must be {len(right)} values. Received: {_kind(got)}"
+    if isinstance(got, tuple):
+        with contextlib.suppress(ValueError):
+            got = np.asarray(got)
     if not isinstance(got, np.ndarray) or got.dtype.kind not in "biufc":
-        return f"{name} must be numbers. Received: {_short(got)}"
+        many = isinstance(got, tuple) and f"{len(got)} values that do not form one array"
+        return f"{name} must be numbers of shape {right.shape}. Received: {many or _kind(got)}"
     if got.shape != right.shape:
         transposed = ": transposed" if got.T.shape == right.shape and got.ndim > 1 else ""
         return f"{name} has shape {got.shape} where {right.shape} is right{transposed}"
@@ -358,7 +385,8 @@ def _leaf_difference(got, right, rtol, atol, name):
     share = f", and {wrong.sum()} of {wrong.size} elements differ" if wrong.size > 1 else ""
     cut = got.dtype.kind in "biu" and right.dtype.kind == "f"
     kind = f" (its dtype {got.dtype} cuts fractions off)" if cut else ""
-    return f"{name}{place} is {got[first]:.6g} where {right[first]:.6g} is right{share}{kind}"
+    got, right = (x[first] if x.dtype.kind == "b" else f"{x[first]:.6g}" for x in (got, right))
+    return f"{name}{place} is {got} where {right} is right{share}{kind}"
 
 
 # --- from files -----------------------------------------------------------------------------------
@@ -394,7 +422,9 @@ def load_file(path):
             with np.load(path, allow_pickle=False) as arrays:
                 stored = json.loads(str(arrays["structure"]))
                 exercises = [_restore(item, arrays) for item in stored]
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # zipfile's, zlib's, json's: whatever the damage leads to
             raise ValueError(
                 f"`path` must be a record of exercises; {path.name} is damaged ({error}). "
                 "Delete it and run `make lab` to restore it."
@@ -412,11 +442,8 @@ def record(checks_path, npz_path):
                 **{key: getattr(exercise, key) for key in _KEPT},
                 "sentences": [mistake.sentence for mistake in exercise.mistakes],
                 "inputs": _encode(list(cases.inputs), arrays),
-                "right": [_encode(dataclasses.astuple(o), arrays) for o in cases.right],
-                "wrong": [
-                    [_encode(dataclasses.astuple(o), arrays) for o in wrong]
-                    for wrong in cases.wrong
-                ],
+                "right": _encode_outcomes(cases.right, arrays),
+                "wrong": [_encode_outcomes(wrong, arrays) for wrong in cases.wrong],
             }
         )
     with open(npz_path, "wb") as file:
@@ -426,6 +453,11 @@ def record(checks_path, npz_path):
 
 
 _KEPT = ("id", "hints", "points", "rtol", "atol", "seconds")
+
+
+def _encode_outcomes(outcomes, arrays):
+    """Values and errors; not the blame, which may quote a line of the solution."""
+    return [_encode((outcome.value, outcome.error), arrays) for outcome in outcomes]
 
 
 def _restore(item, arrays):

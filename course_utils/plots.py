@@ -7,6 +7,7 @@ import numpy as np
 
 __all__ = [
     "COLORS",
+    "label_lines",
     "plot_curves",
     "plot_gradient_against_lag",
     "plot_singular_values",
@@ -143,4 +144,39 @@ def plot_unrolled_network(steps=3, *, loss_at=(), highlight=None, ax=None):
             arrow((t, 1), (t, 2), on_path)
     ax.set(xlim=(-0.4, steps + 0.5), ylim=(-0.3, 2.3 if loss_at else 1.5))
     ax.axis("off")
+    return ax
+
+
+def label_lines(ax, *, gap=0.05):
+    """Write each line's label at its right end, in the line's colour, in place of a legend.
+
+    Args:
+        ax: axes whose lines are drawn and whose limits are set.
+        gap: least vertical distance between two labels, as a share of the axes' height.
+
+    Returns:
+        The axes.
+
+    First used in lesson 03.
+    """
+    ends = []
+    for line in ax.get_lines():
+        if line.get_label().startswith("_"):
+            continue
+        x, y = line.get_xydata()[-1]
+        height = ax.transAxes.inverted().transform(ax.transData.transform((x, y)))[1]
+        ends.append((height, line))
+    ends.sort(key=lambda end: end[0])
+    heights = [height for height, _ in ends]
+    for _ in range(200):  # push labels that touch apart, half each
+        for k in range(len(heights) - 1):
+            lacking = gap - (heights[k + 1] - heights[k])
+            if lacking > 1e-6:
+                heights[k] -= lacking / 2
+                heights[k + 1] += lacking / 2
+    for height, (_, line) in zip(heights, ends, strict=True):
+        where = {"transform": ax.transAxes, "va": "center", "fontsize": 9}
+        ax.text(1.01, height, line.get_label(), color=line.get_color(), **where)
+    if ax.get_legend():
+        ax.get_legend().remove()
     return ax

@@ -378,7 +378,7 @@ def test_bad_input_is_named(change, error, message):
 
 def test_bad_input_of_the_others_is_named():
     x, _ = data()
-    with pytest.raises(ValueError, match="`count` must be an integer from 1 to 5.*count=6"):
+    with pytest.raises(ValueError, match=r"`count` must be an integer from 1 to 5.*count=6"):
         lyapunov_exponents(random_layer("vanilla"), x, count=6)
     with pytest.raises(ValueError, match="`layer` must not go backwards"):
         step_jacobians(random_layer("vanilla", go_backwards=True), x)

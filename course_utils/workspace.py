@@ -1,0 +1,435 @@
+"""The learner's copy: lessons and blank exercises in `workspace/`, with nothing overwritten.
+
+A file counts as *edited* when its cell sources differ from what was delivered; outputs and
+execution counts do not count. The manifest `workspace/.manifest.json` remembers what was delivered.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = [
+    "Change",
+    "Task",
+    "blank",
+    "clear_outputs",
+    "course_root",
+    "lab",
+    "lab_command",
+    "progress",
+    "task_states",
+    "update",
+]
+
+CODE_STUB = ["# YOUR CODE HERE", "raise NotImplementedError()"]
+TEXT_STUB = ["YOUR ANSWER HERE"]
+MANIFEST = ".manifest.json"
+START = "00_start_here.ipynb"
+# What JupyterLab would ask the network for: news, updates of itself, extensions.
+OFF = ["@jupyterlab/apputils-extension:announcements", "@jupyterlab/extensionmanager-extension"]
+
+
+def course_root() -> Path:
+    """Returns the checkout that holds `course_utils/` and `notebooks/`."""
+    import course_utils
+
+    root = Path(course_utils.__file__).resolve().parents[1]
+    if not (root / "notebooks").is_dir():
+        raise FileNotFoundError(
+            "The course's `notebooks/` folder was not found beside `course_utils/`. Install the "
+            f"course from its checkout, with `make lab`. Looked in: {root}"
+        )
+    return root
+
+
+# --- blank copies -------------------------------------------------------------------------------
+
+
+def clear_outputs(notebook: dict) -> dict:
+    """Returns a copy of `notebook` without outputs and execution counts."""
+    notebook = json.loads(json.dumps(notebook))
+    notebook["metadata"].pop("celltoolbar", None)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+            for field in ("collapsed", "scrolled"):
+                cell["metadata"].pop(field, None)
+    return notebook
+
+
+def blank(notebook: dict) -> dict:
+    """Returns what learners get of an nbgrader source notebook.
+
+    Solutions become stubs, hidden tests and mark schemes go, outputs are cleared. The cell sources
+    are those that nbgrader's own preprocessors produce.
+
+    Args:
+        notebook: the notebook as its JSON says; it is not changed.
+
+    Example:
+
+    >>> source = "def double(x):\\n    ### BEGIN SOLUTION\\n    return 2 * x\\n    ### END SOLUTION"
+    >>> cell = {"cell_type": "code", "source": source, "metadata": {"nbgrader": {"solution": True}}}
+    >>> print("".join(blank({"cells": [cell], "metadata": {}})["cells"][0]["source"]))
+    def double(x):
+        # YOUR CODE HERE
+        raise NotImplementedError()
+    """
+    notebook = clear_outputs(notebook)
+    for index, cell in enumerate(notebook["cells"]):
+        try:
+            cell["source"] = _blank_source(cell).splitlines(keepends=True)
+        except ValueError as error:
+            name = cell["metadata"].get("nbgrader", {}).get("grade_id", "no id")
+            raise ValueError(f"Cell {index} ({name}): {error}") from None
+    return notebook
+
+
+def _blank_source(cell: dict) -> str:
+    role = cell["metadata"].get("nbgrader", {})
+    stub = CODE_STUB if cell["cell_type"] == "code" else TEXT_STUB
+    source, found = _cut(_source(cell), "SOLUTION", stub, role.get("solution", False))
+    if role.get("solution") and not found:
+        return "\n".join(stub)
+    source, _ = _cut(source, "HIDDEN TESTS", [], role.get("grade", False))
+    source, _ = _cut(source, "MARK SCHEME", [], role.get("task", False))
+    return source
+
+
+def _cut(source: str, region: str, stub: list[str], allowed: bool) -> tuple[str, bool]:
+    kept, inside, found = [], False, False
+    for line in source.split("\n"):
+        if f"BEGIN {region}" in line:
+            if inside:
+                raise ValueError(f"`BEGIN {region}` stands inside another `BEGIN {region}`.")
+            inside = found = True
+            indent = re.match(r"\s*", line).group()
+            kept += [indent + text for text in stub]
+        elif f"END {region}" in line:
+            inside = False
+        elif not inside:
+            kept.append(line)
+    if inside:
+        raise ValueError(f"`BEGIN {region}` has no `END {region}`.")
+    if found and not allowed:
+        raise ValueError(f"`BEGIN {region}` stands in a cell whose nbgrader metadata forbid it.")
+    return "\n".join(kept), found
+
+
+def _source(cell: dict) -> str:
+    return "".join(cell["source"])  # a string, or a list of lines
+
+
+# --- bringing the copy up to date ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that `update` did or found: what kind, to which file, and why."""
+
+    kind: str  # new, restored, updated, beside, recorded or problem
+    name: str
+    note: str = ""
+
+    def __str__(self):
+        return f"{self.kind:<9} {self.name}" + (f": {self.note}" if self.note else "")
+
+
+def update(source: Path, target: Path, say: Callable[[str], None] = lambda line: None) -> list:
+    """Brings the learner's copy up to date and returns the list of `Change`s.
+
+    New and unedited notebooks get the course's version. An edited one is left alone; if the course
+    changed it since, the new version is put beside it as `NN_topic.new.ipynb`, once a version.
+    Every file is written to a temporary name and renamed, the manifest last, so a run that was
+    killed is completed by the next one.
+
+    Args:
+        source: the checkout, which holds `notebooks/`.
+        target: the learner's folder; made if it does not exist.
+        say: called with a line before something that takes long.
+    """
+    source, target = Path(source), Path(target)
+    wanted = _deliveries(source / "notebooks")  # everything is read before anything is written
+    target.mkdir(parents=True, exist_ok=True)
+    for leftover in [*target.glob(".*.partial*"), *target.glob("exercises/*/.*.partial*")]:
+        leftover.unlink(missing_ok=True)  # of a run that was killed
+    manifest, changes = _read_manifest(target / MANIFEST)
+    before = json.dumps(manifest)
+    for name, content in wanted.items():
+        changes += _deliver(target, name, content, manifest["files"].setdefault(name, {}))
+    for checks in sorted((source / "notebooks" / "exercises").glob("*/checks.py")):
+        name = f"exercises/{checks.parent.name}/recorded.npz"
+        changes += _record(checks, target, name, manifest["recorded"].setdefault(name, {}), say)
+    if json.dumps(manifest) != before or not (target / MANIFEST).exists():
+        _write(target / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    return changes
+
+
+def _deliveries(notebooks: Path) -> dict[str, bytes]:
+    wanted = {}
+    for path in sorted(notebooks.glob("[0-9][0-9]_*.ipynb")):
+        wanted[path.name] = _copy_of(path, clear_outputs)
+    for path in sorted(notebooks.glob("exercises/[0-9][0-9]_*/*")):
+        if path.is_dir() or path.name.startswith(".") or path.suffix in (".py", ".npz"):
+            continue
+        name = path.relative_to(notebooks).as_posix()
+        wanted[name] = _copy_of(path, blank) if path.suffix == ".ipynb" else path.read_bytes()
+    return wanted
+
+
+def _copy_of(path: Path, cut: Callable[[dict], dict]) -> bytes:
+    try:
+        return _to_bytes(cut(json.loads(path.read_bytes())))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"No learner's copy can be made of {path}: {error}") from error
+
+
+def _to_bytes(notebook: dict) -> bytes:
+    text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)
+    return (text + "\n").encode()
+
+
+def _fingerprint(name: str, content: bytes) -> str | None:
+    """Returns a hash of the cell sources; of all bytes if `name` is no notebook; None if damaged.
+
+    Empty cells at the end do not count: JupyterLab adds one when the last cell is run.
+    """
+    if name.endswith(".ipynb"):
+        try:
+            sources = [_source(cell) for cell in json.loads(content)["cells"]]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+        while sources and not sources[-1].strip():
+            sources.pop()
+        content = json.dumps(sources).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _deliver(target: Path, name: str, content: bytes, entry: dict) -> list:
+    """Brings one file; `entry`, its part of the manifest, says what was delivered and offered."""
+    path, wanted = target / name, _fingerprint(name, content)
+    delivered, offered = entry.get("delivered"), entry.get("offered")
+    found = _fingerprint(name, path.read_bytes()) if path.exists() else None
+    if not path.exists() or (found is not None and found == delivered != wanted):
+        kind = "updated" if path.exists() else "restored" if delivered else "new"
+        _write(path, content)
+        entry.update(delivered=wanted)
+        return [Change(kind, name)]
+    if found == wanted:
+        entry.update(delivered=wanted)
+        return []
+    damaged = found is None
+    changes = [Change("problem", name, "it is no notebook any more; left as it is")] * damaged
+    if wanted != offered and (wanted != delivered or damaged):
+        beside = _free_name(path, {wanted, offered})
+        _write(beside, content)
+        entry.update(offered=wanted)
+        note = f"left as it is; the course's version is beside it as {beside.name}"
+        changes.append(Change("beside", name, note if damaged else f"you changed it, so {note}"))
+    return changes
+
+
+def _free_name(path: Path, ours: set) -> Path:
+    """Returns NN_topic.new.ipynb, or a numbered one if the learner began to work in that file."""
+    number = 1
+    while True:
+        beside = path.with_name(f"{path.stem}.new{number if number > 1 else ''}{path.suffix}")
+        if not beside.exists() or _fingerprint(beside.name, beside.read_bytes()) in ours - {None}:
+            return beside
+        number += 1
+
+
+def _record(checks: Path, target: Path, name: str, entry: dict, say: Callable) -> list:
+    """Writes one exercise's recorded data, unless its checks are as when last recorded."""
+    path = target / name
+    code = checks.read_bytes() + Path(__file__).with_name("exercises.py").read_bytes()
+    cause = hashlib.sha256(code).hexdigest()
+    if path.exists() and entry == {"cause": cause, "content": _file_hash(path)}:
+        return []
+    from course_utils import exercises
+
+    say(f"Recording the checks of {checks.parent.name} (once, up to a minute) ...")
+    partial = path.with_name(f".{path.name}.partial.npz")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        exercises.record(checks, partial)
+        entry.update(cause=cause, content=_file_hash(partial))
+        _replace(partial, path)
+    except Exception as error:  # whatever a reference solution raises: the rest must still come
+        partial.unlink(missing_ok=True)
+        return [Change("problem", name, f"not recorded: {type(error).__name__}: {error}")]
+    return [Change("recorded", name)]
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    _replace(partial, path)
+
+
+def _replace(partial: Path, path: Path) -> None:
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _read_manifest(path: Path) -> tuple[dict, list]:
+    empty = {"files": {}, "recorded": {}}
+    if not path.exists():
+        return empty, []
+    try:
+        manifest = json.loads(path.read_bytes())
+        entries = [entry for part in empty for entry in manifest[part].values()]
+        if all(isinstance(value, str) for entry in entries for value in entry.values()):
+            return manifest, []
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    note = "damaged, made anew; notebooks that differ from the course's count as edited"
+    return empty, [Change("problem", path.name, note)]
+
+
+# --- opening it ---------------------------------------------------------------------------------
+
+
+def lab(arguments: Sequence[str] = (), target: Path | None = None) -> int:
+    """Updates the workspace, says what changed, and starts JupyterLab in it.
+
+    Args:
+        arguments: handed on to JupyterLab, for example `["--no-browser", "--port", "8899"]`.
+        target: the learner's folder; `workspace/` in the checkout if not given.
+    """
+    root = course_root()
+    target = Path(target or root / "workspace").resolve()
+    changes = update(root, target, say=print)
+    print(*changes or [f"{target.name}/ is up to date."], sep="\n", flush=True)
+    command, environment = lab_command(arguments, target), _quiet_environment(target)
+    if os.name == "nt":  # there, exec would detach JupyterLab from its terminal
+        return subprocess.call(command, cwd=target, env=environment)
+    os.chdir(target)
+    os.execve(command[0], command, environment)
+
+
+def _quiet_environment(target: Path) -> dict[str, str]:
+    """Returns an environment in which JupyterLab asks for no news; no own settings change."""
+    settings = {"disabledExtensions": dict.fromkeys(OFF, True)}
+    _write(target / ".jupyter/labconfig/page_config.json", json.dumps(settings).encode())
+    paths = [str(target / ".jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    return os.environ | {"JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
+
+
+def lab_command(arguments: Sequence[str], target: Path) -> list[str]:
+    """Returns the command that starts JupyterLab: on loopback, with its token."""
+    defaults = [
+        "--ip=127.0.0.1",
+        "--LabApp.extension_manager=readonly",
+    ]
+    if getattr(os, "geteuid", lambda: 1)() == 0:
+        defaults.append("--allow-root")
+    given = {argument.split("=")[0] for argument in arguments}
+    command = [sys.executable, "-m", "jupyter", "lab"]
+    command += [option for option in defaults if option.split("=")[0] not in given]
+    named = any(argument.endswith(".ipynb") for argument in arguments)
+    start = [START] if not named and (target / START).exists() else []
+    return command + list(arguments) + start
+
+
+# --- progress -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """How one exercise task stands: done, not done yet, or not run."""
+
+    exercise: str
+    id: str
+    state: str
+    points: float
+
+
+def progress(target: Path, *, run: bool = False) -> None:
+    """Prints which tasks pass, from the saved outputs of the exercise notebooks.
+
+    Args:
+        target: the learner's folder.
+        run: execute each notebook first, in a temporary copy, instead of reading saved outputs.
+    """
+    tasks, problems = [], []
+    for folder in sorted(Path(target).glob("exercises/[0-9][0-9]_*")):
+        try:
+            tasks += task_states(folder, run=run)
+        except (ValueError, OSError) as error:
+            problems.append(f"problem   {folder.name}: {error}")
+    if not tasks and not problems:
+        print("There are no exercises in the workspace yet: `make lab` brings them.")
+        return
+    width = max((len(task.exercise) for task in tasks), default=8)
+    print(f"{'exercise':<{width}}  {'task':<6} {'state':<13} {'points':>6}")
+    for task in tasks:
+        print(f"{task.exercise:<{width}}  {task.id:<6} {task.state:<13} {task.points:>6g}")
+    print(*problems, sep="\n", end="\n" if problems else "")
+    done = [task for task in tasks if task.state == "done"]
+    points, most = (sum(task.points for task in some) for some in (done, tasks))
+    print(f"Done: {len(done)} of {len(tasks)} tasks, {points:g} of {most:g} points.")
+
+
+def task_states(folder: Path, *, run: bool = False) -> list[Task]:
+    """Returns how the automatic tasks of one exercise folder stand."""
+    from course_utils import exercises
+
+    path = folder / f"{folder.name}.ipynb"
+    for needed in (path, folder / "recorded.npz"):
+        if not needed.exists():
+            raise FileNotFoundError(f"{needed.name} is missing; `make lab` brings it back")
+    try:
+        known = exercises.load_file(folder / "recorded.npz")
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError("recorded.npz is damaged; `make lab` makes it anew") from error
+    content = path.read_bytes()
+    if _fingerprint(path.name, content) is None:
+        raise ValueError(f"{path.name} is no notebook any more; rename it, then run `make lab`")
+    notebook = json.loads(content)
+    cells = _execute(folder, notebook) if run else notebook["cells"]
+    return [Task(folder.name, id, _state(id, cells), known[id].points) for id in known]
+
+
+def _state(id: str, cells: list[dict]) -> str:
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    texts = ["".join(out.get("text", "")) for cell in code for out in cell.get("outputs", [])]
+    if any(line.startswith(f"✓ {id} passed") for text in texts for line in text.splitlines()):
+        return "done"
+    checks = [cell for cell in code if re.search(rf"""["']{re.escape(id)}["']""", _source(cell))]
+    run = any(cell.get("execution_count") is not None for cell in checks)
+    return "not done yet" if run else "not run"
+
+
+def _execute(folder: Path, notebook: dict) -> list[dict]:
+    """Runs all cells in a copy of the folder; a cell that raises does not stop the others."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    live = nbformat.reads(_to_bytes(clear_outputs(notebook)).decode(), as_version=4)
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(shutil.copytree(folder, Path(scratch) / folder.name))
+        where = {"metadata": {"path": str(copy)}}
+        options = {"allow_errors": True, "timeout": 120, "interrupt_on_timeout": True}
+        try:
+            client = NotebookClient(live, kernel_name="python3", resources=where, **options)
+            client.execute(stderr=subprocess.DEVNULL)  # the kernel's own log, not the cells' output
+        except (RuntimeError, AssertionError) as error:  # AssertionError: no interrupt stops a cell
+            why = str(error) or "a cell does not end"  # the cells before it still count
+            print(f"problem   {folder.name}: {why}; the cells after it were not run")
+    return live["cells"]

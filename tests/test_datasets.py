@@ -1,0 +1,115 @@
+"""Data that ships: splits, checksums, and what a missing or damaged file says."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from course_utils import datasets
+
+
+@pytest.mark.parametrize(("by", "shape"), [("row", (8, 8)), ("pixel", (64, 1))])
+def test_digits_are_the_images_in_order(by, shape):
+    from sklearn.datasets import load_digits
+
+    (x, y), (x_test, y_test) = datasets.load_digit_sequences(by)
+    assert x.shape[1:] == shape and x.dtype == np.float32 and y.dtype == np.int32
+    assert len(x) + len(x_test) == len(y) + len(y_test) == 1797
+    images = {
+        (image / 16).astype("float32").tobytes(): t
+        for image, t in zip(*load_digits(return_X_y=True), strict=True)
+    }
+    assert all(images[a.ravel().tobytes()] == t for a, t in zip(x_test, y_test, strict=True))
+    shares = np.bincount(y_test) / np.bincount(np.concatenate([y, y_test]))
+    assert shares.min() > 0.18 and shares.max() < 0.22
+
+
+def test_the_seed_decides_the_split():
+    splits = [datasets.load_digit_sequences(seed=s)[1][1] for s in (0, 0, 1)]
+    np.testing.assert_array_equal(splits[0], splits[1])
+    assert (splits[0] != splits[2]).any()
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"`by` must be one of \['row', 'pixel'\].*by='column'"):
+        datasets.load_digit_sequences("column")
+    with pytest.raises(ValueError, match=r"`test_fraction` must be strictly.*test_fraction=1"):
+        datasets.load_digit_sequences(test_fraction=1)
+
+
+def test_no_paragraph_of_the_documentation_leaks():
+    docs = datasets.load_python_docs()
+    assert list(docs) == ["train", "validation", "test"]
+    sizes = {part: len(text) for part, text in docs.items()}
+    assert sizes["train"] > 0.7 * sum(sizes.values())
+    assert min(sizes.values()) > 0.05 * sum(sizes.values())
+    parts = [
+        {" ".join(p.split()) for p in text.split("\n\n") if p.strip()} for text in docs.values()
+    ]
+    assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+    assert datasets.load_python_docs(seed=0) == docs != datasets.load_python_docs(seed=1)
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study of two rows in a folder of its own."""
+    import hashlib
+
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "datasets" / "studies").mkdir(parents=True)
+    script = tmp_path / "studies" / "98_square.py"
+    script.write_text("def run(x):\n    return {'y': x * x}\n")
+    rows = [{"x": 2, "y": 4}, {"x": 3, "y": 9}]
+    about = {
+        "script_sha256": hashlib.sha256(script.read_bytes()).hexdigest(),
+        "rows_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+    }
+    file = tmp_path / "datasets" / "studies" / "98_square.json"
+    file.write_text(json.dumps({"about": about, "rows": rows}))
+    monkeypatch.setattr(datasets, "ROOT", tmp_path)
+    return script, file
+
+
+def test_a_study_is_a_table_and_its_function(study):
+    loaded = datasets.load_study("98_square")
+    np.testing.assert_array_equal(loaded.values("y"), [4, 9])
+    np.testing.assert_array_equal(loaded.values("y", x=3), [9])
+    assert loaded.run(x=3) == {"y": 9}
+    assert datasets.verify() == []
+    with pytest.raises(ValueError, match=r"`setting` matches no row.*'x': 5"):
+        loaded.values("y", x=5)
+
+
+def test_a_changed_script_is_noticed(study):
+    study[0].write_text("def run(x):\n    return {'y': x ** 3}\n")
+    with pytest.raises(
+        ValueError, match=r"98_square.json was measured by another version.*make studies"
+    ):
+        datasets.load_study("98_square")
+    assert len(datasets.verify()) == 1
+
+
+def test_a_changed_number_is_noticed(study):
+    study[1].write_text(study[1].read_text().replace("9", "8"))
+    with pytest.raises(ValueError, match=r"98_square.json is damaged: expected SHA-256 .*found"):
+        datasets.load_study("98_square")
+
+
+def test_half_a_file_is_noticed(study):
+    study[1].write_text(study[1].read_text()[:40])
+    with pytest.raises(ValueError, match=r"98_square.json is damaged.*git checkout"):
+        datasets.load_study("98_square")
+
+
+def test_a_missing_file_is_named(study):
+    study[1].unlink()
+    with pytest.raises(FileNotFoundError, match=r"98_square.json is missing.*git checkout"):
+        datasets.load_study("98_square")
+    shutil.rmtree(study[0].parent)
+    with pytest.raises(FileNotFoundError, match=r"98_square.py is missing"):
+        datasets.load_study("98_square")
+
+
+def test_the_studies_that_ship_are_current():
+    assert datasets.verify() == []
