@@ -137,7 +137,7 @@ class Exercise:
         printed = io.StringIO()
         outcomes = run(answer, cases.inputs, self.seconds, printed)
         result = self._compare(cases, outcomes, answer)
-        printed = printed.getvalue()
+        printed = printed.getvalue().rstrip()
         if printed and not result.passed:
             shown = printed[:500] + (" ..." if len(printed) > 500 else "")
             result = dataclasses.replace(result, message=f"{result.message}\nIt printed: {shown}")
@@ -343,7 +343,7 @@ def _changed(given, original):
 def _value_difference(got, right, rtol, atol, name="the result"):
     """None if two plain values are equal, else what differs first."""
     if got is None and right is not None:
-        return f"{name} is None: the function must return it"
+        return f"{name} is None" + (": the function must return it" if "[" not in name else "")
     if isinstance(right, dict):
         if not isinstance(got, dict) or got.keys() != right.keys():
             keys = list(got) if isinstance(got, dict) else _kind(got)
@@ -375,8 +375,10 @@ def _leaf_difference(got, right, rtol, atol, name):
         many = isinstance(got, tuple) and f"{len(got)} values that do not form one array"
         return f"{name} must be numbers of shape {right.shape}. Received: {many or _kind(got)}"
     if got.shape != right.shape:
-        transposed = ": transposed" if got.T.shape == right.shape and got.ndim > 1 else ""
-        return f"{name} has shape {got.shape} where {right.shape} is right{transposed}"
+        order = ": the axes are in another order" if got.ndim > 1 else ""
+        order = ": transposed" if order and got.T.shape == right.shape else order
+        order = order if sorted(got.shape) == sorted(right.shape) else ""
+        return f"{name} has shape {got.shape} where {right.shape} is right{order}"
     wrong = ~np.isclose(got, right, rtol=rtol, atol=atol, equal_nan=True)
     if not wrong.any():
         return None

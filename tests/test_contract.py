@@ -336,7 +336,8 @@ class HoldingCell(keras.layers.Layer):
         self.output_size = cell.output_size
 
     def build(self, input_shape):
-        self.inner.build(input_shape)
+        if not self.inner.built:
+            self.inner.build(input_shape)
 
     def call(self, inputs, states, training=False):
         output, new = self.inner(inputs, states, training=training)
@@ -354,6 +355,18 @@ class HoldingCell(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(keras.saving.deserialize_keras_object(config.pop("cell")), **config)
+
+
+@keras.saving.register_keras_serializable(package="test_contract")
+class BuiltTwice(HoldingCell):
+    def build(self, input_shape):
+        self.inner.build(input_shape)
+
+
+def test_inner_cell_that_loading_builds_twice():
+    report = check_cell(BuiltTwice(keras.layers.LSTMCell(UNITS), 0.3))
+    assert set(report.failures) == {"save"}
+    assert "build an inner cell only if it is not `built`" in report.failures["save"]
 
 
 @pytest.mark.parametrize(

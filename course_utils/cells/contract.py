@@ -295,7 +295,9 @@ def _first_line(error):
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
         del lines[0]  # Keras puts this line before the message of the error
-    return f"{type(error).__name__}: {textwrap.shorten(lines[0], 200, placeholder=' ...')}"
+    return (
+        f"{type(error).__name__}: {textwrap.shorten(lines[0].rstrip('.'), 200, placeholder=' ...')}"
+    )
 
 
 # The checks. Each takes a trial, and returns what it received when the cell fails, or `None`. The
@@ -479,7 +481,8 @@ def _bidirectional(trial):
 
     It rebuilds the cell from its config: share nothing between cells.
     """
-    inner = trial.layer(return_state=False)
+    options = {"return_sequences": True, "dtype": trial.reference.dtype_policy}
+    inner = keras.layers.RNN(trial.copy(), name="layer", **options)
     with trial.scope:
         layer = keras.layers.Bidirectional(inner, dtype=inner.dtype_policy, name="both")
     layer.build(trial.inputs.shape)
@@ -526,7 +529,8 @@ def _gradient(trial):
 def _save(trial):
     """A model saved to a `.keras` file and loaded again gives the same.
 
-    Make everything that the output depends on a weight or an entry of the config.
+    Make everything that the output depends on a weight or an entry of the config; in `build`,
+    build an inner cell only if it is not `built`.
     """
     model = trial.functional(trial.layer())
     with tempfile.TemporaryDirectory() as folder, trial.scope:
