@@ -86,7 +86,7 @@ def load_python_docs(*, seed=0):
         >>> len(docs["train"]) > 5 * len(docs["test"]) > 0
         True
 
-    First used in lesson 03.
+    For the language models of later lessons.
     """
     from pydoc_data.topics import topics
 
