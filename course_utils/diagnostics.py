@@ -135,6 +135,11 @@ def _connected(gradient):
     return gradient
 
 
+def _run(function, *arguments):
+    """Call a `tf.function` without TensorFlow's advice against compiling one for every layer."""
+    return function.get_concrete_function(*arguments)(*arguments).numpy()
+
+
 @functools.lru_cache(maxsize=16)
 def _state_gradient_function(layer, loss_fn, state, masked, training, jit_compile):
     """Compile `(sequences, mask, initial_state) -> gradients` for `state_gradients`."""
@@ -149,7 +154,7 @@ def _state_gradient_function(layer, loss_fn, state, masked, training, jit_compil
     cell = layer.cell
     size, count = probe.cell.sizes[state], len(probe.cell.sizes)
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(autograph=False, jit_compile=jit_compile)
     def gradients(sequences, mask, initial_state):
         if hasattr(cell, "get_dropout_mask"):  # Keras resets the masks of its own cells only
             cell.get_dropout_mask(sequences[:, 0])
@@ -260,7 +265,7 @@ def state_gradients(
     function = _state_gradient_function(
         layer, loss_fn, state, mask is not None, bool(training), bool(jit_compile)
     )
-    return function(sequences, mask, initial_state).numpy().swapaxes(0, 1)
+    return _run(function, sequences, mask, initial_state).swapaxes(0, 1)
 
 
 def input_gradients(layer, sequences, loss_fn, *, mask=None):
@@ -295,7 +300,7 @@ def input_gradients(layer, sequences, loss_fn, *, mask=None):
         )
     sequences, mask = _check_sequences(layer, sequences, mask)
 
-    @tf.function
+    @tf.function(autograph=False)
     def gradients(sequences):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sequences)
@@ -303,7 +308,7 @@ def input_gradients(layer, sequences, loss_fn, *, mask=None):
             loss = _total(loss_fn, output)
         return _connected(tape.gradient(loss, sequences))
 
-    return gradients(sequences).numpy()
+    return _run(gradients, sequences)
 
 
 def step_jacobians(layer, sequences):
@@ -345,7 +350,7 @@ def step_jacobians(layer, sequences):
     cell, sizes = layer.cell, _sizes(layer.cell)
     recorder = keras.layers.RNN(_Recorder(cell), return_sequences=True, dtype=layer.dtype_policy)
 
-    @tf.function
+    @tf.function(autograph=False)
     def jacobians(sequences):
         first = [ops.cast(s, sequences.dtype) for s in layer.get_initial_state(batch_size=batch)]
         first = tf.concat(first, axis=-1)[:, None]  # (batch, 1, S)
@@ -358,7 +363,7 @@ def step_jacobians(layer, sequences):
             after = tf.concat(after, axis=-1)
         return tf.reshape(tape.batch_jacobian(after, before), (batch, length, sum(sizes), -1))
 
-    return jacobians(sequences).numpy()
+    return _run(jacobians, sequences)
 
 
 def lyapunov_exponents(layer, sequences, *, count=None):

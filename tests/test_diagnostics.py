@@ -384,3 +384,13 @@ def test_bad_input_of_the_others_is_named():
         step_jacobians(random_layer("vanilla", go_backwards=True), x)
     with pytest.raises(ValueError, match="`layer` must be built"):
         input_gradients(keras.layers.GRU(3), x, readout)
+
+
+def test_many_layers_make_no_noise(caplog, capfd):
+    """TensorFlow warns of retracing, and of lambdas that it cannot read, unless told not to."""
+    x, _ = data()
+    for seed in range(7):
+        layer = random_layer("vanilla", seed=seed)
+        state_gradients(layer, x, lambda h: tf.reduce_sum(h)), input_gradients(layer, x, readout)
+        step_jacobians(layer, x)
+    assert caplog.text == "" and capfd.readouterr().err == ""

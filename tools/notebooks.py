@@ -110,7 +110,8 @@ def small_png(encoded):
     if picture.mode == "P":
         return encoded
     smaller = io.BytesIO()
-    picture.convert("RGB").quantize(256).save(smaller, "PNG", optimize=True)
+    colours = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE)  # rare ones too
+    colours.save(smaller, "PNG", optimize=True)
     return base64.b64encode(smaller.getvalue()).decode()
 
 
