@@ -21,8 +21,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 def load_digit_sequences(by="row", *, test_fraction=0.2, seed=0):
     """Handwritten digits as sequences: 8 rows of 8 pixels, or 64 single pixels.
 
-    1,797 real digits, 8 x 8 pixels with 17 grey levels, written by 43 people; they ship with
-    scikit-learn. The split is random and keeps the classes' shares; it does not keep writers apart.
+    1,797 real digits, 8 x 8 pixels with 17 grey levels, written by 13 people: the test part of the
+    UCI data set, which ships with scikit-learn. The split is random and keeps the classes' shares;
+    it does not keep writers apart.
 
     Args:
         by: "row" (8 steps of 8 features, from the top) or "pixel" (64 steps of 1 feature).
@@ -42,7 +43,7 @@ def load_digit_sequences(by="row", *, test_fraction=0.2, seed=0):
         ((1437, 64, 1), (360, 64, 1), 1.0)
 
     Reference: Alpaydin & Kaynak 1998, Optical recognition of handwritten digits, UCI Machine
-    Learning Repository, doi:10.24432/C50P49. First used in lesson 01.
+    Learning Repository. First used in lesson 01.
     """
     shapes = {"row": (8, 8), "pixel": (64, 1)}
     if by not in shapes:

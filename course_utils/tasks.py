@@ -21,8 +21,8 @@ def adding_problem(examples, length, *, seed):
     """Sequences of random numbers, two of them marked; the target is the sum of the marked ones.
 
     Feature 0 is uniform on [0, 1). Feature 1 is 1 at one step of the first half and at one step of
-    the second half, 0 elsewhere. To solve it a network has to carry the first marked number over,
-    on average, half the sequence.
+    the second half, 0 elsewhere. To solve it a network has to keep the first marked number for
+    three quarters of the sequence on average; the second number alone halves the error.
 
     Args:
         examples: number of sequences.
@@ -43,9 +43,10 @@ def adding_problem(examples, length, *, seed):
         >>> bool(np.allclose((inputs[..., 0] * inputs[..., 1]).sum(1), targets[:, 0]))
         True
 
-    Reference: Hochreiter & Schmidhuber 1997, Long short-term memory, Neural Computation 9(8),
-    1735-1780, doi:10.1162/neco.1997.9.8.1735 (experiment 4; this is the later form with a fixed
-    length and values in [0, 1)). First used in lesson 03.
+    Reference: after Hochreiter & Schmidhuber 1997, Long short-term memory, Neural Computation 9(8),
+    1735-1780, doi:10.1162/neco.1997.9.8.1735, whose values lie in [-1, 1] and whose target is
+    scaled; in the later form of Le, Jaitly & Hinton 2015, arXiv:1504.00941. First used in lesson
+    00.
     """
     _at_least(examples, 1, "examples")
     _at_least(length, 2, "length")

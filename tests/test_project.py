@@ -1,6 +1,7 @@
 """The project's own promises: dependencies, import arrows, sizes, what it never touches."""
 
 import ast
+import json
 import pathlib
 import re
 import subprocess
@@ -117,12 +118,36 @@ def test_the_package_stays_small():
 
 def test_no_file_speaks_of_a_machine():
     files = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split("\n")
-    words = "|".join(["/" + "root/", "/" + "home/", "py" + r"pi\.org", "pythonhosted" + r"\.org"])
+    paths = "|".join("/" + folder + "/" for folder in ("root", "home", "work"))
+    words = rf"(?<![\w.])({paths})\w|py" + r"pi\.org|python" + r"hosted\.org"
     for name in filter(None, files):
         path = ROOT / name
         if path.suffix != ".png" and path.exists():
             found = re.search(words, path.read_text(encoding="utf-8"))
             assert not found, f"{name}: {found[0]}"
+
+
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_the_course_map_of_the_readme_is_current(path):
+    """Every lesson has a row, with the run time that its own header states."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (row,) = [line for line in readme.splitlines() if f"](notebooks/{path.name}) |" in line]
+    header = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"][1:3]:
+        header += "".join(cell["source"]) if cell["cell_type"] == "markdown" else ""
+    stated = re.search(r"runs in about ([0-9.]+|a) minute", header)[1].replace("a", "1")
+    assert f"| {stated} min |" in row, f"{path.name} states {stated} minutes; README: {row}"
+    title = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+    assert f"[{title.splitlines()[0].removeprefix('# ')}]" in row
+
+
+def test_the_readme_links_to_what_exists():
+    for document in (ROOT / "README.md", ROOT / "docs" / "contributing.md"):
+        links = re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8"))
+        assert all((document.parent / link).exists() for link in links), document
 
 
 @pytest.mark.parametrize(
