@@ -66,6 +66,40 @@ def test_the_unrolled_network_names_its_parts(ax):
     assert len(coloured) == 3  # h2 to h3, h2 to L2, h3 to L3
 
 
+def test_the_map_fills_the_lessons_that_are_here(ax):
+    from matplotlib.colors import to_hex
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+    assert plots.plot_course_map({0, 3}, ax=ax) is ax
+    boxes = [p for p in ax.patches if isinstance(p, FancyBboxPatch)]
+    filled = [to_hex(box.get_facecolor()).upper() == plots.COLORS[0] for box in boxes]
+    assert len(boxes) == 27 and [k for k, full in enumerate(filled) if full] == [0, 3]
+    arrows = [p for p in ax.patches if isinstance(p, FancyArrowPatch)]
+    assert sum(arrow.get_linewidth() > 1.5 for arrow in arrows) == 1  # 02 to 03
+    assert {f"{k:02d}" for k in range(27)} <= {t.get_text() for t in ax.texts}
+    assert min(t.get_fontsize() for t in ax.texts) >= 9
+
+
+def test_no_title_on_the_map_leaves_its_box():
+    import matplotlib.pyplot as plt
+
+    ax = plots.plot_course_map(range(27))
+    ax.figure.canvas.draw()
+    right = {}
+    for patch in ax.patches:
+        if hasattr(patch, "get_boxstyle"):
+            box = patch.get_window_extent()
+            right[round((box.y0 + box.y1) / 2), round(box.x0)] = box
+    titles = [t for t in ax.texts if t.get_fontsize() == 9]
+    assert len(titles) == 54
+    for text in titles:
+        extent = text.get_window_extent()
+        middle = ((extent.x0 + extent.x1) / 2, (extent.y0 + extent.y1) / 2)
+        box = next(box for box in right.values() if box.contains(*middle))
+        assert box.x0 < extent.x0 and extent.x1 < box.x1, text.get_text()
+    plt.close("all")
+
+
 def test_without_axes_a_figure_is_made():
     import matplotlib.pyplot as plt
 
