@@ -1,6 +1,7 @@
 """The command line: `python -m course_utils lab | progress | claims | doctor`."""
 
 import argparse
+import importlib
 import importlib.metadata
 import json
 import os
@@ -148,6 +149,7 @@ def _version(package: str, root: Path) -> tuple[bool, str, str]:
 def _keras() -> tuple[bool, str, str]:
     """Runs one step of a tiny network on the backend that Keras chose."""
     try:
+        importlib.import_module("course_utils.quiet")  # before Keras: no start-up messages
         import keras
 
         backend = keras.backend.backend()
