@@ -34,7 +34,7 @@ class _Probe(keras.layers.Layer):
         widths = [inputs.shape[1] - self.sizes[self.state] - self.masked, self.sizes[self.state]]
         features, perturbation, *mask = tf.split(inputs, widths + [1] * self.masked, axis=1)
         old = list(states[: len(self.sizes)])
-        # No derivative by the features is wanted: spare the pass back through the kernel.
+        # The derivative with respect to the features is not wanted: spare the pass back through the kernel.
         output, new = _step(self.cell, tf.stop_gradient(features), old, training)
         output_is_state = output is new[self.state]
         if self.masked:
@@ -72,7 +72,13 @@ def _step(cell, inputs, states, training):
     """One step of a cell, its new states always as a list."""
     known = {"training": training} if "training" in inspect.signature(cell.call).parameters else {}
     output, new = cell(inputs, states, **known)
-    return output, list(new) if isinstance(new, list | tuple) else [new]
+    new = list(new) if isinstance(new, list | tuple) else [new]
+    if len(new) != len(states):
+        raise ValueError(
+            f"`layer`'s cell must return {len(states)} states, one per entry of its `state_size`. "
+            f"Received: {len(new)}. `course_utils.cells.check_cell` says more."
+        )
+    return output, new
 
 
 def _check_layer(layer):
@@ -193,14 +199,14 @@ def state_gradients(
     training=False,
     jit_compile=False,
 ):
-    """Total derivative of a loss by the state after every step, with one backward pass.
+    """Total derivative of a loss with respect to the state after every step, with one backward pass.
 
         G_t = dL / ds_t,    s_t the state as step t hands it on to step t + 1
 
     The total derivative counts every path from s_t to L through later steps. It is found by adding
     a perturbation p_t = 0 to s_t inside the loop: dL/dp_t is dL/ds_t. The stacked outputs of
     `return_sequences=True` will not do: they are copies beside the recurrent path, and a derivative
-    by them leaves out everything that passes through later steps.
+    with respect to them leaves out everything that passes through later steps.
 
     If the cell's output *is* the state (the same tensor: h of SimpleRNN, LSTM and GRU), the loss's
     direct use of the output at step t counts too. For the cell state c of an LSTM (`state=1`) it
@@ -269,7 +275,7 @@ def state_gradients(
 
 
 def input_gradients(layer, sequences, loss_fn, *, mask=None):
-    """Derivative of a loss by every input, dL/dx_t.
+    """Derivative of a loss with respect to every input, dL/dx_t.
 
     Args:
         layer: a built layer (or model) that is called on sequences.

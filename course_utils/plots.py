@@ -8,11 +8,49 @@ import numpy as np
 __all__ = [
     "COLORS",
     "label_lines",
+    "plot_course_map",
     "plot_curves",
     "plot_gradient_against_lag",
-    "plot_singular_values",
     "plot_unrolled_network",
 ]
+
+_PARTS = ("I  Recurrence", "II  Training", "III  Generalization", "IV  Tasks", "V  Beyond")
+# Each lesson: its title, its column (part) and its row on the map.
+_LESSONS = (
+    ("Start here", 0, 0),
+    ("A network\nfrom scratch", 0, 1),
+    ("Backprop.\nthrough time", 0, 2),
+    ("Vanishing\ngradients", 0, 3),
+    ("Initialization", 1, 0),
+    ("Clipping", 1, 1),
+    ("LSTM", 1, 2),
+    ("GRU", 1, 3),
+    ("Deep,\nbidirectional", 1, 4),
+    ("Learning rates", 1, 7),
+    ("Regularization", 2, 0),
+    ("Normalization", 2, 1),
+    ("Hyper-\nparameters", 2, 7),
+    ("Language\nmodel", 3, 0),
+    ("Sentiment", 3, 1),
+    ("Time series", 3, 2),
+    ("Encoder–\ndecoder", 3, 3),
+    ("Attention", 3, 4),
+    ("Speech", 3, 5),
+    ("Image\ncaptioning", 3, 6),
+    ("Video", 3, 7),
+    ("Interpretability", 4, 1),
+    ("Compression", 4, 2),
+    ("Parallel\nrecurrence", 4, 3),
+    ("External\nmemory", 4, 4),
+    ("Graphs", 4, 6),
+    ("Claims on trial\n(needs all)", 4, 7),
+)
+_BUILDS_ON = (
+    *((0, 1), (1, 2), (2, 3), (3, 4), (3, 5), (3, 6), (3, 9), (6, 7), (7, 8), (7, 10), (10, 11)),
+    *((9, 12), (10, 13), (13, 14), (7, 15), (7, 16), (7, 23), (7, 20), (16, 17), (8, 18)),
+    *((17, 19), (14, 21), (17, 21), (13, 22), (17, 24)),
+)
+_BOX = (1.38, 0.4)  # width and height of a box on the map
 
 # Okabe & Ito's palette, without its yellow, which is too pale for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -85,22 +123,6 @@ def plot_gradient_against_lag(curves, *, ax=None, relative=False):
     return ax
 
 
-def plot_singular_values(spectra, *, ax=None):
-    """Draw the singular values of matrices in descending order, on a log scale.
-
-    Args:
-        spectra: dict of label to singular values, (size,) or (seeds, size).
-        ax: matplotlib axes, or None for new ones.
-
-    Returns:
-        The axes.
-
-    First used in lesson 03.
-    """
-    ordered = {label: np.sort(np.atleast_2d(v))[:, ::-1] for label, v in spectra.items()}
-    return plot_curves(ordered, xlabel="rank", ylabel="singular value", log=True, ax=ax)
-
-
 def plot_unrolled_network(steps=3, *, loss_at=(), highlight=None, ax=None):
     """Draw the vanilla network unrolled in time.
 
@@ -145,6 +167,81 @@ def plot_unrolled_network(steps=3, *, loss_at=(), highlight=None, ax=None):
     ax.set(xlim=(-0.4, steps + 0.5), ylim=(-0.3, 2.3 if loss_at else 1.5))
     ax.axis("off")
     return ax
+
+
+def plot_course_map(lessons_here, *, ax=None):
+    """Draw the course as a map: a box for each lesson, an arrow where one builds on another.
+
+    Args:
+        lessons_here: numbers of the lessons that are filled; the others are outlined.
+        ax: matplotlib axes, or None for new ones.
+
+    Returns:
+        The axes.
+
+    First used in lesson 00.
+    """
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(figsize=(8.4, 5.3), layout="constrained")[1]
+    ax.set(xlim=(0, 8.4), ylim=(5.3, 0))  # in inches on axes of its own
+    ax.axis("off")
+    ax.text(0.03, 0.15, "The course as a map", fontsize=12, weight="bold", va="center")
+    legend = "filled: in your folder     outlined: planned"
+    ax.text(8.37, 0.15, legend, fontsize=10, ha="right", va="center")
+    for column, part in enumerate(_PARTS):
+        x = _map_place(column, 0)[0]
+        ax.text(x, 0.53, part, ha="center", va="center", fontsize=10, weight="bold")
+    for start, end in sorted(_BUILDS_ON, key=lambda edge: edge[1] in lessons_here):
+        color, width = (COLORS[0], 1.8) if end in lessons_here else ("0.6", 1)
+        style = {"arrowstyle": "-|>", "mutation_scale": 9, "zorder": 1, "fill": False}
+        path = _map_route(start, end)
+        ax.add_patch(FancyArrowPatch(path=path, edgecolor=color, lw=width, **style))
+    for number, (title, column, row) in enumerate(_LESSONS):
+        x, y = _map_place(column, row)
+        face, ink = (COLORS[0], "white") if number in lessons_here else ("white", "0.25")
+        corner = (x - _BOX[0] / 2, y - _BOX[1] / 2)
+        box = FancyBboxPatch(corner, *_BOX, boxstyle="round,pad=0,rounding_size=0.07")
+        edge = COLORS[0] if number in lessons_here else "0.6"
+        box.set(facecolor=face, edgecolor=edge, linewidth=1.1, zorder=2)
+        ax.add_patch(box)
+        text = {"color": ink, "va": "center", "fontsize": 9, "linespacing": 1.05}
+        ax.text(x - 0.65, y, f"{number:02d}", weight="bold", **text)
+        ax.text(x - 0.45, y, title, **text)
+    return ax
+
+
+def _map_place(column, row):
+    """The middle of a box."""
+    return 0.7 + 1.75 * column, 0.93 + 0.57 * row
+
+
+def _map_route(start, end):
+    """The path of an arrow: down a column, or to the right, from box to box."""
+    from matplotlib.path import Path
+
+    (_, column, row), (_, to_column, to_row) = _LESSONS[start], _LESSONS[end]
+    (x, y), (to_x, to_y) = _map_place(column, row), _map_place(to_column, to_row)
+    curve = [Path.CURVE4] * 3
+    if column == to_column and to_row == row + 1:
+        return Path([(x, y + _BOX[1] / 2), (x, to_y - _BOX[1] / 2)])
+    if column == to_column:  # around the boxes between them
+        x, y, to_y = x + _BOX[0] / 2, y + 0.1, to_y - 0.05
+        side = [(x, y), (x + 0.3, y), (x + 0.3, to_y), (x, to_y)]
+        return Path(side, [Path.MOVETO, *curve])
+    x, to_x = x + _BOX[0] / 2, to_x - _BOX[0] / 2
+    if (start, end) == (7, 23):  # a lane of its own, between two rows
+        lane, y, near, far = y - 0.285, y - 0.12, x + 0.35, to_x - 0.35
+        points = [(x, y), (x + 0.15, y), (x + 0.2, lane), (near, lane)]
+        points += [(far, lane), (to_x - 0.2, lane), (to_x - 0.2, to_y), (to_x, to_y)]
+        return Path(points, [Path.MOVETO, *curve, Path.LINETO, *curve])
+    if (start, end) == (17, 21):
+        to_y += 0.1  # apart from the arrow that arrives from lesson 14
+    bend = x + (0.75 if to_x - x > 1 else 0.5) * (to_x - x)
+    return Path([(x, y), (bend, y), (bend, to_y), (to_x, to_y)], [Path.MOVETO, *curve])
 
 
 def label_lines(ax, *, gap=0.05):

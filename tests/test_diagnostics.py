@@ -394,3 +394,16 @@ def test_many_layers_make_no_noise(caplog, capfd):
         state_gradients(layer, x, lambda h: tf.reduce_sum(h)), input_gradients(layer, x, readout)
         step_jacobians(layer, x)
     assert caplog.text == "" and capfd.readouterr().err == ""
+
+
+def test_a_cell_that_returns_the_wrong_number_of_states_is_named():
+    class TwoForOne(VanillaRNNCell):
+        def call(self, inputs, states, training=False):
+            h, _ = super().call(inputs, states)
+            return h, [h, h]
+
+    layer = layers.RNN(TwoForOne(UNITS))
+    layer.build((BATCH, LENGTH, FEATURES))
+    for run in (lambda x: state_gradients(layer, x, readout), lambda x: step_jacobians(layer, x)):
+        with pytest.raises(ValueError, match=r"must return 1 states.*Received: 2.*check_cell"):
+            run(data(dtype="float32")[0])

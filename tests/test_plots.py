@@ -50,11 +50,6 @@ def test_relative_to_lag_zero(ax):
     assert "value at lag 0" in ax.get_ylabel()
 
 
-def test_singular_values_descend(ax):
-    plots.plot_singular_values({"W": [1.0, 3.0, 2.0]}, ax=ax)
-    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), [3, 2, 1])
-
-
 def test_the_unrolled_network_names_its_parts(ax):
     plots.plot_unrolled_network(3, loss_at=(2, 3), highlight=2, ax=ax)
     texts = [t.get_text() for t in ax.texts]
