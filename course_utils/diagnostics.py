@@ -34,7 +34,7 @@ class _Probe(keras.layers.Layer):
         widths = [inputs.shape[1] - self.sizes[self.state] - self.masked, self.sizes[self.state]]
         features, perturbation, *mask = tf.split(inputs, widths + [1] * self.masked, axis=1)
         old = list(states[: len(self.sizes)])
-        # The derivative with respect to the features is not wanted: spare the pass back through the kernel.
+        # Nobody asks for the features' derivative: spare the pass back through the kernel.
         output, new = _step(self.cell, tf.stop_gradient(features), old, training)
         output_is_state = output is new[self.state]
         if self.masked:
@@ -199,7 +199,7 @@ def state_gradients(
     training=False,
     jit_compile=False,
 ):
-    """Total derivative of a loss with respect to the state after every step, with one backward pass.
+    """Total derivative of a loss with respect to every state, in one backward pass.
 
         G_t = dL / ds_t,    s_t the state as step t hands it on to step t + 1
 

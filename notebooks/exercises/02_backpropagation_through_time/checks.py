@@ -220,8 +220,8 @@ every_step_mistakes = [
     ),
     Mistake(
         added_after_tanh,
-        "You add the direct part to delta. It is a derivative with respect to the state h_t, and delta is one "
-        "by the pre-activation a_t: it has to pass through the tanh as well.",
+        "You add the direct part to delta. It is a derivative with respect to the state h_t, and "
+        "delta is one with respect to the pre-activation a_t: it has to pass through the tanh, too.",
     ),
     Mistake(
         one_step_late,
@@ -303,7 +303,7 @@ def bptt_overwrites(x, h, W_h, g):
 
 
 def bptt_initial(x, h, W_h, g):
-    """The derivative with respect to the first pre-activation, handed out as that by the initial state."""
+    """The derivative with respect to a_1, handed out as that with respect to h_0."""
     G = np.zeros_like(h[:, 0])
     for t in range(x.shape[1], 0, -1):
         delta = (G + g[:, t - 1]) * (1 - h[:, t] ** 2)
@@ -363,8 +363,8 @@ bptt_mistakes = [
     ),
     Mistake(
         bptt_initial,
-        "The weights are right; `h0` is the derivative with respect to the first pre-activation a_1. One more "
-        "factor lies between a_1 and h_0.",
+        "The weights are right; `h0` is the derivative with respect to the first pre-activation, "
+        "a_1. One more factor lies between a_1 and h_0.",
     ),
     Mistake(
         lambda x, h, W_h, g: bptt_with(x, h, W_h, g, slope=shifted(h)),
@@ -1018,10 +1018,10 @@ EXERCISES = [
         inputs_3,
         every_step_mistakes,
         [
-            "G is the total derivative with respect to h_t: what comes back from step t + 1, plus the direct "
-            "part of step t.",
-            "Let G be 0 before the loop. Where in the loop is G the derivative with respect to h_t, and which "
-            "entry of g belongs to that t?",
+            "G is the total derivative with respect to h_t: what comes back from step t + 1, plus "
+            "the direct part of step t.",
+            "Let G be 0 before the loop. Where in the loop is G the derivative with respect to h_t, "
+            "and which entry of g belongs to that t?",
         ],
         points=2,
     ),
@@ -1032,7 +1032,8 @@ EXERCISES = [
         bptt_mistakes,
         [
             "Write down a_t = x_t W_x + h_{t-1} W_h + b. Once you have delta (B, N), the "
-            "derivative with respect to a_t, every other one is a product with something in that line.",
+            "derivative with respect to a_t, every other one is a product with something in that "
+            "line.",
             "Your loop from 02.3 has all you need for W_h. For b, think of a column of ones in the "
             "place of x; for h0, ask what G is after the last turn.",
         ],
