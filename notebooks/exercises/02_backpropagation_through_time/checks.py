@@ -221,7 +221,7 @@ every_step_mistakes = [
     Mistake(
         added_after_tanh,
         "You add the direct part to delta. It is a derivative with respect to the state h_t, and "
-        "delta is one with respect to the pre-activation a_t: it has to pass through the tanh, too.",
+        "delta is one with respect to the pre-activation a_t: it must pass through the tanh, too.",
     ),
     Mistake(
         one_step_late,
@@ -1020,8 +1020,8 @@ EXERCISES = [
         [
             "G is the total derivative with respect to h_t: what comes back from step t + 1, plus "
             "the direct part of step t.",
-            "Let G be 0 before the loop. Where in the loop is G the derivative with respect to h_t, "
-            "and which entry of g belongs to that t?",
+            "Let G be 0 before the loop. Where in the loop is G the derivative with respect to "
+            "h_t, and which entry of g belongs to that t?",
         ],
         points=2,
     ),
