@@ -659,9 +659,9 @@ def masked_by_cutting(x, mask, W_x, W_h, b):
 
 def squash(z):
     e = np.exp(-np.abs(z))
-    tanh = np.sign(z) * (1 - e**2) / (1 + e**2)
+    tanh = -np.sign(z) * np.expm1(-2 * np.abs(z)) / (1 + e**2)
     sigmoid = np.where(z >= 0, 1, e) / (1 + e)
-    return tanh, sigmoid, sigmoid * (1 - sigmoid)
+    return tanh, sigmoid, e / (1 + e) ** 2
 
 
 def squash_inputs(rng):
@@ -781,7 +781,8 @@ SQUASH = Exercise(
         "exp overflows only when its argument is large and positive. Which rewriting keeps every "
         "exponent at zero or below?",
         "Both functions have a symmetry, tanh(-z) = -tanh(z) and sigmoid(-z) = 1 - sigmoid(z), so "
-        "|z| is enough. And the sigmoid's slope can be had from its value alone.",
+        "|z| is enough. And the sigmoid's slope can be had from its value alone, or, without "
+        "losing tiny values, from exp(-|z|).",
     ],
     points=2,
 )
