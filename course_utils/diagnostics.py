@@ -83,7 +83,7 @@ def _step(cell, inputs, states, training):
 
 def _check_layer(layer):
     cell = getattr(layer, "cell", None)
-    if cell is None or isinstance(layer, keras.layers.StackedRNNCells):
+    if cell is None:
         raise TypeError(
             "`layer` must be a keras.layers.RNN, SimpleRNN, LSTM or GRU (of a Bidirectional, its "
             f"`forward_layer`). Received: {type(layer).__name__}"

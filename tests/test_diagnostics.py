@@ -194,13 +194,13 @@ def test_the_returned_state_can_carry_the_loss():
         layer, x, lambda output: readout(output[2]), state=1, initial_state=states["lstm"]
     )
 
-    def last_cell_state(weights):
+    def last_cell_state():
         values = [tf.convert_to_tensor(s) for s in states["lstm"]]
         for k in range(LENGTH):
             _, values = layer.cell(tf.convert_to_tensor(x[:, k]), values)
         return values[1]
 
-    c = tf.convert_to_tensor(last_cell_state(None))
+    c = tf.convert_to_tensor(last_cell_state())
     with tf.GradientTape() as tape:
         tape.watch(c)
         loss = tf.reduce_sum(readout(c))
