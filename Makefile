@@ -6,7 +6,7 @@ RUN := $(BIN)/python
 LESSON_TIMEOUT := 240
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check lint unit nbval notebooks studies bench browser-test progress lock clean
+.PHONY: help lab test check lint unit all-unit nbval notebooks studies bench browser-test progress lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -43,7 +43,7 @@ progress: $(ENV)/lab  ## say which exercises pass
 	@$(RUN) -m course_utils progress $(ARGS)
 
 # --- contributors -----------------------------------------------------------------------------
-test: check nbval  ## run everything: lint, unit tests, exercise checks, every notebook
+test: lint all-unit nbval  ## run everything: lint, unit tests, exercise checks, every notebook
 
 check: lint unit  ## lint and unit tests, under two minutes
 
@@ -52,6 +52,9 @@ lint: $(ENV)/dev
 	@$(BIN)/ruff format --check
 
 unit: $(ENV)/dev
+	@$(RUN) -m pytest -q -n 2 --dist loadfile -m "not slow"
+
+all-unit: $(ENV)/dev
 	@$(RUN) -m pytest -q -n 2 --dist loadfile
 
 nbval: $(ENV)/dev

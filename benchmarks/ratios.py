@@ -103,6 +103,93 @@ def vanilla_cell_against_keras_cell():
     report("VanillaRNNCell / SimpleRNNCell in RNN", ratio, 1.05, detail)
 
 
+def train_steps(layer, callbacks=(), twice=False, clipnorm=None, count=3):
+    """A function that trains a layer for `count` steps, each as in the loop of `fit`.
+
+    A new `fit` would compile the step again, and one long `fit` could not take turns with others.
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from course_utils.gradients import variable_norms
+
+    class TwoTapes(keras.Sequential):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True))
+            norms.assign(variable_norms(tape.gradient(loss, self.trainable_variables)))
+            return super().train_step(data)
+
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=shape).astype("float32") for shape in ((32, 100, 8), (32, 1)))
+    kind = TwoTapes if twice else keras.Sequential
+    model = kind([keras.Input(x.shape[1:]), layer, keras.layers.Dense(1)])
+    norms = tf.Variable(tf.zeros(len(model.trainable_variables)))
+    model.compile(keras.optimizers.Adam(global_clipnorm=clipnorm), "mse")
+    batches = iter(tf.data.Dataset.from_tensors((x, y)).repeat())
+    events = keras.callbacks.CallbackList(list(callbacks), add_history=True, model=model)
+    model.make_train_function()
+    events.on_train_begin()
+    events.on_epoch_begin(0)
+
+    def steps():
+        for _ in range(count):
+            events.on_train_batch_begin(0)
+            logs = model.train_function(batches)
+            events.on_train_batch_end(0, logs)
+
+    return steps
+
+
+def callbacks_against_plain_training():
+    import keras
+
+    from course_utils.callbacks import GradientClipping, GradientMonitor
+
+    for kind in (keras.layers.SimpleRNN, keras.layers.LSTM):
+        seconds = interleaved(
+            {
+                "plain": train_steps(kind(128)),
+                "monitor": train_steps(kind(128), [GradientMonitor()]),
+                "tape": train_steps(kind(128), twice=True),
+                "clipnorm": train_steps(kind(128), clipnorm=0.1),
+                "clipping": train_steps(kind(128), [GradientClipping(0.1)]),
+            },
+            rounds=30,
+        )
+        monitor, tape = (seconds[k] / seconds["plain"] for k in ("monitor", "tape"))
+        detail = f"with a second tape {tape:.2f}; {1e3 * seconds['plain'] / 3:.1f} ms per step"
+        report(f"GradientMonitor / plain training step, {kind.__name__}", monitor, 1.05, detail)
+        clipping = seconds["clipping"] / seconds["clipnorm"]
+        detail = f"{1e3 * seconds['clipnorm'] / 3:.1f} ms per step"
+        report(f"GradientClipping / global_clipnorm, {kind.__name__}", clipping, 1.05, detail)
+
+
+def gated_cells_against_keras_cells():
+    import keras
+
+    from course_utils import cells
+
+    names = ("LSTMCell", "PeepholeLSTMCell", "LayerNormLSTMCell", "GRUCell", "ResetAfterGRUCell")
+    functions = {name: train_steps(keras.layers.RNN(getattr(cells, name)(128))) for name in names}
+    functions["keras LSTMCell"] = train_steps(keras.layers.RNN(keras.layers.LSTMCell(128)))
+    for after in (False, True):
+        cell = keras.layers.GRUCell(128, reset_after=after)
+        functions[f"keras GRUCell, reset_after={after}"] = train_steps(keras.layers.RNN(cell))
+    seconds = interleaved(functions, rounds=25)
+    for name, other, promised in (
+        ("LSTMCell", "keras LSTMCell", 1.05),
+        ("PeepholeLSTMCell", "keras LSTMCell", 1.2),
+        ("LayerNormLSTMCell", "LSTMCell", 2.0),
+        ("GRUCell", "keras GRUCell, reset_after=False", 1.05),
+        ("ResetAfterGRUCell", "keras GRUCell, reset_after=True", 1.05),
+    ):
+        detail = f"{1e3 * seconds[other] / 3:.1f} ms per training step, 100 steps, N = 128"
+        report(f"{name} / {other}", seconds[name] / seconds[other], promised, detail)
+
+
 def import_beyond_keras():
     modules = ["course_utils"] + [
         f"course_utils.{path.stem}"
@@ -126,4 +213,6 @@ def import_beyond_keras():
 if __name__ == "__main__":
     import_beyond_keras()
     vanilla_cell_against_keras_cell()
+    gated_cells_against_keras_cells()
+    callbacks_against_plain_training()
     state_gradients_against_backward_pass()

@@ -6,27 +6,31 @@ true claim prints one line, a false one raises, and the tests read every printed
 
 import math
 import numbers
-import operator
 import re
+from operator import eq, ge, gt, le, lt
 
 import numpy as np
 
 __all__ = ["RELATIONS", "ClaimError", "claim", "parse"]
 
-RELATIONS = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-    "==": operator.eq,
-}
+RELATIONS = {">": gt, ">=": ge, "<": lt, "<=": le, "==": eq}
 VERDICTS = ("Right: ", "Half right: ", "Wrong: ")
 
+_NUMBER = r"True|False|-?inf|-?[0-9.]+(?:e-?[0-9]+)?"
 _LINE = re.compile(
     r"✓ (?P<id>[0-9]{2}\.[1-9][0-9]*) (?:\[(?P<trial>C[0-9]{2})\] )?(?P<sentence>.+)"
-    r" \| (?P<relation>>=|<=|==|>|<) (?P<bound>\S+)"
-    r" \| measured (?P<low>\S+)(?: to (?P<high>\S+))?"
+    rf" \| (?P<relation>>=|<=|==|>|<) (?P<bound>{_NUMBER})"
+    rf" \| measured (?P<low>{_NUMBER})(?: to (?P<high>{_NUMBER}))?"
 )
+_WORDS = {  # what an argument must be: as a regular expression, and in words
+    "id": (r"[0-9]{2}\.[1-9][0-9]*", "the lesson's two digits, a point, a number, as in '03.2'"),
+    "sentence": (
+        r"(?!\[|.* \| )\S(.*\S)?",
+        "one line, no blank at its ends, no ' | ', no '[' first",
+    ),
+    "relation": ("|".join(RELATIONS), f"one of {', '.join(RELATIONS)}"),
+    "trial": (r"C[0-9]{2}", "C and two digits, such as 'C01'"),
+}
 
 
 class ClaimError(AssertionError):
@@ -63,10 +67,17 @@ def claim(id, sentence, measured, relation, bound, *, trial=None):
     course_utils.claims.ClaimError: Claim 03.2 does not hold: "The gradient grows". \
 Claimed: > 10. Measured: 9.4 at index 1 of 2 values.
     """
-    _check_words(id, sentence, trial)
-    if not isinstance(relation, str) or relation not in RELATIONS:
+    words = {"id": id, "sentence": sentence, "relation": relation}
+    if trial is not None:
+        words["trial"] = trial
+    for name, value in words.items():
+        pattern, rule = _WORDS[name]
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+    if trial and not sentence.startswith(VERDICTS):
         raise ValueError(
-            f"`relation` must be one of {', '.join(RELATIONS)}. Received: relation={relation!r}"
+            "`sentence` of a claim on trial must begin with its verdict, one of "
+            f"{', '.join(map(repr, VERDICTS))}. Received: {sentence=}"
         )
     values = _values(measured)
     _check_bound(values, relation, bound)
@@ -78,9 +89,7 @@ Claimed: > 10. Measured: 9.4 at index 1 of 2 values.
             f'Claim {id} does not hold: "{sentence}". '
             f"Claimed: {relation} {bound_text}. Measured: {found}."
         )
-    ends = [
-        _text(end, 3, lambda shown: holds(shown, bound)) for end in (values.min(), values.max())
-    ]
+    ends = [_text(end, 3, lambda seen: holds(seen, bound)) for end in (values.min(), values.max())]
     shown = " to ".join(dict.fromkeys(ends))
     label = f"[{trial}] " if trial else ""
     print(f"✓ {id} {label}{sentence} | {relation} {bound_text} | measured {shown}")
@@ -102,53 +111,23 @@ def parse(line):
     match = _LINE.fullmatch(line.rstrip())
     if match is None or " | " in match["sentence"]:
         return None
-    try:
-        bound, low, high = (
-            _number(match[name]) for name in ("bound", "low", "high" if match["high"] else "low")
-        )
-    except ValueError:
-        return None
-    record = {name: match[name] for name in ("id", "trial", "sentence", "relation")}
-    return record | {"bound": bound, "measured": (low, high)}
-
-
-def _check_words(id, sentence, trial):
-    if not isinstance(id, str) or not re.fullmatch(r"[0-9]{2}\.[1-9][0-9]*", id):
-        raise ValueError(
-            f"`id` must be the lesson's two digits, a point and a number, such as '03.2'. "
-            f"Received: id={id!r}"
-        )
-    if trial is not None and not (isinstance(trial, str) and re.fullmatch(r"C[0-9]{2}", trial)):
-        raise ValueError(f"`trial` must be C and two digits, such as 'C01'. Received: {trial=}")
-    plain = isinstance(sentence, str) and len(sentence.splitlines()) == 1
-    if not plain or sentence != sentence.strip() or " | " in sentence or sentence[0] == "[":
-        raise ValueError(
-            "`sentence` must be one line of text that is not empty, has no blanks at its ends, "
-            f"no ' | ' and no '[' at its start. Received: {sentence=}"
-        )
-    if trial and not sentence.startswith(VERDICTS):
-        raise ValueError(
-            "`sentence` of a claim on trial must begin with its verdict, one of "
-            f"{', '.join(map(repr, VERDICTS))}. Received: {sentence=}"
-        )
+    record = match.groupdict()
+    low, high = record.pop("low"), record.pop("high")
+    measured = _number(low), _number(high or low)
+    return record | {"bound": _number(record["bound"]), "measured": measured}
 
 
 def _values(measured):
     """The measured numbers as an array: truth values, whole numbers, or float64."""
-    rule = "`measured` must be a number or an array of real numbers."
     try:
         values = np.asarray(measured)
-        if values.dtype.kind == "O" and not all(isinstance(v, numbers.Real) for v in values.flat):
+        if values.dtype.kind in "cOSUmMT":
             raise TypeError
-        return values if values.dtype.kind in "biu" else _as_float(values)
+        # bfloat16 too, which NumPy does not count as a float
+        return values if values.dtype.kind in "biu" else values.astype(np.float64)
     except (TypeError, ValueError):
+        rule = "`measured` must be a number or an array of real numbers."
         raise TypeError(f"{rule} Received: measured={measured!r}") from None
-
-
-def _as_float(values):
-    if values.dtype.kind in "cSUmMT":
-        raise TypeError
-    return values.astype(np.float64)  # bfloat16 too, which NumPy does not count as a float
 
 
 def _check_bound(values, relation, bound):
@@ -168,11 +147,9 @@ def _worst(values, relation, bound):
     """Where the claim fails most, in words."""
     if values.size == 0:
         return "nothing, the array is empty"
-    distance = np.abs(values.astype(float) - float(bound))
-    score = {">": -values.astype(float), "<": values.astype(float)}.get(relation[0], distance)
-    flat = int(np.argmax(np.where(np.isnan(score), np.inf, score)))
-    if np.isnan(score).any():
-        flat = int(np.argmax(np.isnan(score)))
+    floats = values.astype(float)
+    score = {">": -floats, "<": floats}.get(relation[0], np.abs(floats - float(bound)))
+    flat = np.argmax(score)  # the first NaN, if there is one
     value = values.flat[flat]
     if relation == "==":
         found = _text(value, 3, lambda shown: shown == value)
@@ -180,27 +157,21 @@ def _worst(values, relation, bound):
         found = _text(value, 3, lambda shown: not RELATIONS[relation](shown, bound))
     if values.ndim == 0:
         return found
-    index = tuple(int(i) for i in np.unravel_index(flat, values.shape))
-    return f"{found} at index {index[0] if values.ndim == 1 else index} of {values.size} values"
+    index = ", ".join(map(str, np.unravel_index(flat, values.shape)))
+    return f"{found} at index {index} of {values.size} values"
 
 
 def _text(value, digits, keep):
     """`value` with `digits` significant digits, or more until `keep` accepts what is shown."""
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
-    value = float(value)
-    if not math.isfinite(value):
-        return str(value)
     for count in range(digits, 18):
-        rounded = float(f"{value:.{count}g}") + 0.0  # + 0.0 turns -0.0 into 0.0
+        rounded = float(f"{float(value):.{count}g}") + 0.0  # + 0.0 turns -0.0 into 0.0
         if keep(rounded):
             break
     if rounded == 0 or 1e-4 <= abs(rounded) < 1e6:
-        return repr(rounded).removesuffix(".0")
-    mantissa, exponent = f"{rounded:.{count - 1}e}".split("e")
-    if "." in mantissa:
-        mantissa = mantissa.rstrip("0").rstrip(".")
-    return f"{mantissa}e{int(exponent)}"
+        return np.format_float_positional(rounded, trim="-")
+    return np.format_float_scientific(rounded, trim="-", exp_digits=1).replace("+", "")
 
 
 def _number(text):

@@ -6,10 +6,10 @@ card before they are read.
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import pathlib
 import re
+import runpy
 
 import numpy as np
 
@@ -18,16 +18,15 @@ __all__ = ["Study", "load_digit_sequences", "load_python_docs", "load_study", "v
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def load_digit_sequences(by="row", *, test_fraction=0.2, seed=0):
+def load_digit_sequences(by="row", *, seed=0):
     """Handwritten digits as sequences: 8 rows of 8 pixels, or 64 single pixels.
 
     1,797 real digits, 8 x 8 pixels with 17 grey levels, written by 13 people: the test part of the
-    UCI data set, which ships with scikit-learn. The split is random and keeps the classes' shares;
-    it does not keep writers apart.
+    UCI data set, which ships with scikit-learn. One in five is kept for testing: the split is
+    random and keeps the classes' shares; it does not keep writers apart.
 
     Args:
         by: "row" (8 steps of 8 features, from the top) or "pixel" (64 steps of 1 feature).
-        test_fraction: share of the examples kept for testing, between 0 and 1.
         seed: integer that decides the split.
 
     Returns:
@@ -35,7 +34,7 @@ def load_digit_sequences(by="row", *, test_fraction=0.2, seed=0):
         values from 0 to 1, and int32 labels 0 to 9.
 
     Raises:
-        ValueError: if `by` is unknown, or `test_fraction` not strictly between 0 and 1.
+        ValueError: if `by` is unknown.
 
     Example:
         >>> (x, y), (x_test, y_test) = load_digit_sequences("pixel")
@@ -48,22 +47,13 @@ def load_digit_sequences(by="row", *, test_fraction=0.2, seed=0):
     shapes = {"row": (8, 8), "pixel": (64, 1)}
     if by not in shapes:
         raise ValueError(f"`by` must be one of {list(shapes)}. Received: by={by!r}")
-    if not 0 < test_fraction < 1:
-        raise ValueError(
-            "`test_fraction` must be strictly between 0 and 1. "
-            f"Received: test_fraction={test_fraction!r}"
-        )
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     images, labels = load_digits(return_X_y=True)
     sequences = (images / 16).astype("float32").reshape(-1, *shapes[by])
     x, x_test, y, y_test = train_test_split(
-        sequences,
-        labels.astype("int32"),
-        test_size=test_fraction,
-        random_state=seed,
-        stratify=labels,
+        sequences, labels.astype("int32"), test_size=0.2, random_state=seed, stratify=labels
     )
     return (x, y), (x_test, y_test)
 
@@ -144,6 +134,13 @@ def load_study(name):
 
     First used in lesson 02.
     """
+    rows, about = _results(name)
+    script = ROOT / "studies" / f"{name}.py"
+    return Study(rows, runpy.run_path(str(script))["run"], about)
+
+
+def _results(name):
+    """The rows of a study and what is said about them, checked."""
     script = ROOT / "studies" / f"{name}.py"
     file = ROOT / "datasets" / "studies" / f"{name}.json"
     for path in (script, file):
@@ -152,30 +149,23 @@ def load_study(name):
                 f"`name` must be a study of the course; {path.name} is missing. "
                 f"Restore it with `git checkout {path.relative_to(ROOT)}`. Received: name={name!r}"
             )
+    restore = f"Restore it with `git checkout {file.relative_to(ROOT)}`."
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         rows, about = stored["rows"], stored["about"]
+        hashes = about["rows_sha256"], about["script_sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{file.name} is damaged ({error!r}). "
-            f"Restore it with `git checkout {file.relative_to(ROOT)}`."
-        ) from error
-    found = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    if found != about["rows_sha256"]:
-        raise ValueError(
-            f"{file.name} is damaged: expected SHA-256 {about['rows_sha256']} of its rows, found "
-            f"{found}. Restore it with `git checkout {file.relative_to(ROOT)}`."
-        )
-    found = hashlib.sha256(script.read_bytes()).hexdigest()
-    if found != about["script_sha256"]:
-        raise ValueError(
-            f"{file.name} was measured by another version of {script.name}: expected SHA-256 "
-            f"{about['script_sha256']}, found {found}. Rebuild it with `make studies`."
-        )
-    spec = importlib.util.spec_from_file_location(f"study_{name}", script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Study(rows, module.run, about)
+        raise ValueError(f"{file.name} is damaged ({error!r}). {restore}") from error
+    other = f"was measured by another version of {script.name}"
+    for expected, content, problem, mend in (
+        (hashes[0], json.dumps(rows).encode(), "is damaged", restore),
+        (hashes[1], script.read_bytes(), other, "Rebuild it with `make studies`."),
+    ):
+        found = hashlib.sha256(content).hexdigest()
+        if found != expected:
+            difference = f"expected SHA-256 {expected}, found {found}"
+            raise ValueError(f"{file.name} {problem}: {difference}. {mend}")
+    return rows, about
 
 
 def verify():
@@ -183,7 +173,7 @@ def verify():
     problems = []
     for script in sorted((ROOT / "studies").glob("[0-9]*.py")):
         try:
-            load_study(script.stem)
+            _results(script.stem)
         except (OSError, ValueError) as error:
             problems.append(str(error))
     return problems

@@ -8,18 +8,19 @@ of the inputs and outcomes of seed 0 instead of the solutions.
 
 import contextlib
 import copy
-import dataclasses
+import functools
 import importlib.util
 import inspect
 import io
 import json
-import os
 import pathlib
+import pickle
 import signal
+import textwrap
 import threading
-import time
 import traceback
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,16 +36,14 @@ class ExerciseError(AssertionError):
         return [str(self)]
 
 
-@dataclasses.dataclass(frozen=True)
-class Mistake:
+class Mistake(NamedTuple):
     """A wrong answer that people give, and what a good teacher would say to it."""
 
     answer: object
     sentence: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What became of an answer: `mistake` is the number of the known mistake, or None."""
 
     passed: bool
@@ -52,8 +51,7 @@ class Result:
     mistake: int | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one call returned, or the error it ended with; `blame` says what else went wrong."""
 
     value: object = None
@@ -61,8 +59,7 @@ class Outcome:
     blame: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Cases:
+class Cases(NamedTuple):
     """Argument tuples, and the outcomes of the reference and of each known mistake on them."""
 
     inputs: list
@@ -98,17 +95,7 @@ class Exercise:
     """
 
     def __init__(
-        self,
-        id,
-        reference,
-        inputs,
-        mistakes,
-        hints,
-        *,
-        points=1,
-        rtol=1e-5,
-        atol=1e-8,
-        seconds=10,
+        self, id, reference, inputs, mistakes, hints, *, points=1, rtol=1e-5, atol=1e-8, seconds=10
     ):
         self.id, self.reference, self.inputs = id, reference, inputs
         self.mistakes, self.hints = list(mistakes), list(hints)
@@ -140,7 +127,7 @@ class Exercise:
         printed = printed.getvalue().rstrip()
         if printed and not result.passed:
             shown = printed[:500] + (" ..." if len(printed) > 500 else "")
-            result = dataclasses.replace(result, message=f"{result.message}\nIt printed: {shown}")
+            result = result._replace(message=f"{result.message}\nIt printed: {shown}")
         return result
 
     def check(self, answer, *, seed=RELEASED_SEED):
@@ -155,9 +142,8 @@ class Exercise:
     def hint(self, number=1):
         """Print hint `number`, counted from 1."""
         if number not in range(1, len(self.hints) + 1):
-            raise ValueError(
-                f"`number` must be from 1 to {len(self.hints)}. Received: number={number!r}"
-            )
+            rule = f"`number` must be from 1 to {len(self.hints)}."
+            raise ValueError(f"{rule} Received: number={number!r}")
         print(f"Hint {number} of {len(self.hints)}: {self.hints[number - 1]}")
 
     def _compare(self, cases, outcomes, answer):
@@ -173,51 +159,47 @@ class Exercise:
 
     def _difference(self, outcomes, right, cases, answer):
         """None if two lists of outcomes are equal, else a sentence about the first difference."""
+        close = functools.partial(np.isclose, rtol=self.rtol, atol=self.atol, equal_nan=True)
         for outcome, expected, arguments in zip(outcomes, right, cases.inputs, strict=False):
             call = _describe_call(answer, arguments)
-            if outcome.error is not None or expected.error is not None:
-                if _same_error(outcome.error, expected.error, exactly=right is not cases.right):
+            if outcome.error or expected.error:
+                errors = [outcome.error or "", expected.error or ""]
+                if right is cases.right:  # a mistake's error counts to the letter
+                    errors = [error.split(":")[0] for error in errors]
+                if errors[0] == errors[1]:
                     continue
                 return outcome.blame or outcome.error or f"{call} it must end with {expected.error}"
             if outcome.blame:
                 return outcome.blame
-            difference = _value_difference(outcome.value, expected.value, self.rtol, self.atol)
+            difference = _value_difference(outcome.value, expected.value, close)
             if difference:
                 return f"{call} {difference}."
-        return None if len(outcomes) == len(right) else "It stopped early."
+        return None
 
 
 def run(function, inputs, seconds=None, printed=None):
     """Call a function on every argument tuple; a list of `Outcome`, up to the first error."""
     outcomes = []
-    printed = io.StringIO() if printed is None else printed
     try:
-        with _time_limit(seconds), warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with (
+            _time_limit(seconds),
+            warnings.catch_warnings(action="ignore"),
+            np.errstate(all="ignore"),
+            contextlib.redirect_stdout(printed or io.StringIO()),
+        ):
             for arguments in inputs:
                 given = copy.deepcopy(arguments)
-                with contextlib.redirect_stdout(printed):
-                    value = _plain(function(*given))
-                changed = [k for k, a in enumerate(arguments) if _changed(given[k], a)]
+                before = [pickle.dumps(argument) for argument in given]
+                value = _plain(function(*given))
+                changed = [k for k, one in enumerate(before) if pickle.dumps(given[k]) != one]
                 outcomes.append(Outcome(value, blame=_blame_change(function, changed)))
     except (Exception, SystemExit, _OutOfTime) as error:
-        outcomes.append(Outcome(*_blame_error(function, error, seconds)))
+        outcomes.append(_failure(function, error, seconds))
     return outcomes
-
-
-def _same_error(one, other, *, exactly):
-    """Whether two errors agree: with the reference's in type, with a mistake's to the letter."""
-    if one is None or other is None or exactly:
-        return one == other
-    return one.split(":")[0] == other.split(":")[0]
 
 
 class _OutOfTime(BaseException):
     """Raised in an answer that takes too long; no `except Exception` catches it."""
-
-
-class _ResultError(TypeError):
-    """A result that is neither an array, a number, a string nor None."""
 
 
 @contextlib.contextmanager
@@ -230,159 +212,125 @@ def _time_limit(seconds):
     def stop(signum, frame):
         raise _OutOfTime
 
-    previous, start = signal.signal(signal.SIGALRM, stop), time.monotonic()
+    handler = signal.signal(signal.SIGALRM, stop)
     # Again every second, should it be swallowed.
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds, 1)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-        if left:  # a timer ran already: it goes on
-            left = max(left - (time.monotonic() - start), 1e-3)
-            signal.setitimer(signal.ITIMER_REAL, left, interval)
+        signal.setitimer(signal.ITIMER_REAL, *timer)  # a timer that ran already goes on
+        signal.signal(signal.SIGALRM, handler)
 
 
 def _blame_change(function, changed):
     if not changed:
         return None
     return (
-        f"It changes its argument {_argument_names(function, changed[-1] + 1)[changed[0]]} in "
+        f"It changes its argument `{_argument_names(function, changed[0] + 1)[changed[0]]}` in "
         "place. Work on a copy: whoever calls it still needs the original."
     )
 
 
-def _blame_error(function, error, seconds):
-    """(value, error, blame) of a call that ended with an error, at the answer's own line."""
-    code = getattr(function, "__code__", None)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if code is not None and f.filename == code.co_filename]
-    where = f"\n  line {own[-1].lineno}: {own[-1].line}" if own and own[-1].line else ""
+def _failure(function, error, seconds):
+    """The `Outcome` of a call that ended with an error, at the answer's own line."""
     name = type(error).__name__
     if isinstance(error, NotImplementedError):
-        return (
-            None,
-            name,
-            "not done yet. Put your code in the place of `raise NotImplementedError()`.",
-        )
-    if isinstance(error, _ResultError):
-        return None, f"{name}: {error}", f"{error}"
+        blame = "not done yet. Put your code in the place of `raise NotImplementedError()`."
+        return Outcome(error=name, blame=blame)
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file and f.line]
+    where = f"\n  line {own[-1].lineno}: {own[-1].line}" if own else ""
     if isinstance(error, _OutOfTime):
-        return None, name, f"It ran longer than {seconds} s and was stopped.{where}"
-    return None, f"{name}: {error}", f"It raised {name}: {error}{where}"
+        return Outcome(error=name, blame=f"It ran longer than {seconds} s and was stopped.{where}")
+    return Outcome(error=f"{name}: {error}", blame=f"It raised {name}: {error}{where}")
 
 
 def _argument_names(function, count):
     try:
-        names = [f"`{name}`" for name in inspect.signature(function).parameters]
+        names = list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         names = []
     return names + [f"number {k + 1}" for k in range(len(names), count)]
 
 
 def _describe_call(answer, arguments):
-    if not arguments:
-        return "Called without arguments,"
-    names = [name.strip("`") for name in _argument_names(answer, len(arguments))]
     parts = []
-    for name, value in zip(names, arguments, strict=False):
-        shape = np.shape(value) if isinstance(value, np.ndarray) else None
-        parts.append(f"{name}: shape {shape}" if shape else f"{name}={_short(value)}")
+    for name, value in zip(_argument_names(answer, len(arguments)), arguments, strict=False):
+        array = isinstance(value, np.ndarray) and value.ndim
+        parts.append(f"{name}: shape {value.shape}" if array else f"{name}={_short(value)}")
     return f"For the arguments ({', '.join(parts)})"
 
 
 def _short(value):
-    text = " ".join(repr(_simple(value)).split())
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _simple(value):
-    """The value with numbers and lists in the place of arrays, for reading."""
-    if isinstance(value, dict):
-        return {key: _simple(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return type(value)(map(_simple, value))
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    return textwrap.shorten(repr(value), 60, placeholder=" ...")
 
 
 def _kind(value):
     if isinstance(value, np.ndarray) and value.ndim:
         return f"an array of shape {value.shape}"
-    return f"{type(_simple(value)).__name__} {_short(value)}"
+    if isinstance(value, dict):
+        return f"a dict with the keys {list(value)}"
+    if isinstance(value, tuple | list):
+        return f"{len(value)} values"
+    value = value.item() if isinstance(value, np.ndarray | np.generic) else value
+    return f"{type(value).__name__} {_short(value)}"
 
 
 def _plain(value):
-    """A result as strings, None, NumPy arrays, and tuples and dicts of them."""
-    if value is None:
-        return value
-    if isinstance(value, str):
-        return str(value)
+    """A result as arrays of numbers, what is none, and tuples and dicts of them."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return tuple(_plain(item) for item in value)
-    array = np.array(value)
-    if array.dtype.kind not in "biufcU":
-        raise _ResultError(f"The result must be an array or a number. Received: {_kind(value)}")
-    return array
+    return _numbers(value)
 
 
-def _changed(given, original):
-    if isinstance(original, np.ndarray):
-        return not np.array_equal(given, original, equal_nan=original.dtype.kind in "fc")
-    if isinstance(original, dict):
-        return given.keys() != original.keys() or any(
-            _changed(given[k], original[k]) for k in original
-        )
-    if isinstance(original, tuple | list):
-        pairs = zip(given, original, strict=False)
-        return len(given) != len(original) or any(_changed(g, o) for g, o in pairs)
-    return given != original and original == original
+def _numbers(value):
+    """The array of numbers that a value or a list of values forms, or else the value."""
+    with contextlib.suppress(ValueError):  # rows of several lengths
+        array = np.array(value)
+        return array if array.dtype.kind in "biufc" else array.tolist()
+    return value
 
 
-def _value_difference(got, right, rtol, atol, name="the result"):
+def _value_difference(got, right, close, name="the result"):
     """None if two plain values are equal, else what differs first."""
     if got is None and right is not None:
-        return f"{name} is None" + (": the function must return it" if "[" not in name else "")
-    if isinstance(right, dict):
-        if not isinstance(got, dict) or got.keys() != right.keys():
-            keys = list(got) if isinstance(got, dict) else _kind(got)
-            return f"{name} must be a dict with the keys {list(right)}. Received: {keys}"
-        parts = [(got[k], right[k], f"{name}[{k!r}]") for k in right]
-    elif isinstance(right, tuple) and not isinstance(got, np.ndarray):
-        if not isinstance(got, tuple) or len(got) != len(right):
-            count = f"{len(got)} values" if isinstance(got, tuple) else _kind(got)
-            return f"{name} must be {len(right)} values. Received: {count}"
-        parts = [(got[k], right[k], f"{name}[{k}]") for k in range(len(right))]
-    else:
-        return _leaf_difference(got, right, rtol, atol, name)
-    differences = (_value_difference(*part[:2], rtol, atol, part[2]) for part in parts)
-    return next((d for d in differences if d), None)
-
-
-def _leaf_difference(got, right, rtol, atol, name):
+        return f"{name} is None: the function must return it"
     if right is None or isinstance(right, str):
-        got = got.item() if isinstance(got, np.ndarray) and got.ndim == 0 else got
-        return None if type(got) is type(right) and got == right else f"{name} is {_short(got)}"
-    with contextlib.suppress(ValueError):
-        right = np.asarray(right)  # a list of numbers is as good as an array
-    if not isinstance(right, np.ndarray):
-        return f"{name} must be {len(right)} values. Received: {_kind(got)}"
-    if isinstance(got, tuple):
-        with contextlib.suppress(ValueError):
-            got = np.asarray(got)
-    if not isinstance(got, np.ndarray) or got.dtype.kind not in "biufc":
-        many = isinstance(got, tuple) and f"{len(got)} values that do not form one array"
-        return f"{name} must be numbers of shape {right.shape}. Received: {many or _kind(got)}"
+        same = isinstance(got, type(right)) and got == right
+        return None if same else f"{name} is {_short(got)}"
+    if isinstance(got, np.ndarray) or isinstance(right, np.ndarray):
+        got, right = _numbers(got), _numbers(right)  # a list is as good
+    if isinstance(got, np.ndarray) and isinstance(right, np.ndarray):
+        return _array_difference(got, right, close, name)
+    keys = _keys(right)
+    if keys is None or keys != _keys(got):
+        array = isinstance(right, np.ndarray)
+        rule = f"one array of numbers, of shape {right.shape}" if array else _kind(right)
+        return f"{name} must be {rule}. Received: {_kind(got)}"
+    parts = (_value_difference(got[k], right[k], close, f"{name}[{k!r}]") for k in keys)
+    return next(filter(None, parts), None)
+
+
+def _keys(value):
+    """The keys of a dict or the positions in a tuple; None for anything else."""
+    value = dict(enumerate(value)) if isinstance(value, tuple) else value
+    return value.keys() if isinstance(value, dict) else None
+
+
+def _array_difference(got, right, close, name):
     if got.shape != right.shape:
-        order = ": the axes are in another order" if got.ndim > 1 else ""
-        order = ": transposed" if order and got.T.shape == right.shape else order
-        order = order if sorted(got.shape) == sorted(right.shape) else ""
+        order = ""
+        if sorted(got.shape) == sorted(right.shape):
+            swapped = got.T.shape == right.shape
+            order = ": transposed" if swapped else ": the axes are in another order"
         return f"{name} has shape {got.shape} where {right.shape} is right{order}"
-    wrong = ~np.isclose(got, right, rtol=rtol, atol=atol, equal_nan=True)
+    wrong = ~close(got, right)
     if not wrong.any():
         return None
-    first = tuple(int(k) for k in np.argwhere(wrong)[0])
+    first = tuple(np.argwhere(wrong)[0].tolist())
     place = f" at {list(first)}" if first else ""
     share = f", and {wrong.sum()} of {wrong.size} elements differ" if wrong.size > 1 else ""
     cut = got.dtype.kind in "biu" and right.dtype.kind == "f"
@@ -406,8 +354,7 @@ def load(name):
     """
     course = pathlib.Path(__file__).parents[1] / "notebooks" / "exercises" / name
     here = pathlib.Path.cwd()
-    folders = [here, course] if here.name == name else [course, here]
-    for folder in folders:
+    for folder in [here, course] if here.name == name else [course]:
         for file in (folder / "recorded.npz", folder / "checks.py"):
             if file.exists():
                 return load_file(file)
@@ -418,59 +365,40 @@ def load_file(path):
     """The exercises in a `checks.py` or in a record of one, `{id: Exercise}`."""
     path = pathlib.Path(path)
     if path.suffix == ".py":
-        exercises = _module(path).EXERCISES
-    else:
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                stored = json.loads(str(arrays["structure"]))
-                exercises = [_restore(item, arrays) for item in stored]
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # zipfile's, zlib's, json's: whatever the damage leads to
-            raise ValueError(
-                f"`path` must be a record of exercises; {path.name} is damaged ({error}). "
-                "Delete it and run `make lab` to restore it."
-            ) from error
-    return {exercise.id: exercise for exercise in exercises}
+        return {exercise.id: exercise for exercise in _module(path).EXERCISES}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            decode = functools.partial(_decode, arrays)
+            stored = json.loads(str(arrays["structure"]), object_hook=decode)
+        return {options["id"]: _restore(options, *rest) for options, *rest in stored}
+    except Exception as error:  # zipfile's, zlib's, json's: whatever the damage leads to
+        raise ValueError(
+            f"{path.name} is missing or damaged ({error}). "
+            "Delete it and run `make lab` to restore it."
+        ) from error
 
 
 def record(checks_path, npz_path):
     """Write what learners get of a `checks.py`: inputs and outcomes of seed 0, never the code."""
     arrays, stored = {}, []
     for exercise in load_file(checks_path).values():
-        cases = exercise.cases(RELEASED_SEED)
-        stored.append(
-            {
-                **{key: getattr(exercise, key) for key in _KEPT},
-                "sentences": [mistake.sentence for mistake in exercise.mistakes],
-                "inputs": _encode(list(cases.inputs), arrays),
-                "right": _encode_outcomes(cases.right, arrays),
-                "wrong": [_encode_outcomes(wrong, arrays) for wrong in cases.wrong],
-            }
-        )
-    with open(npz_path, "wb") as file:
-        np.savez_compressed(file, structure=np.array(json.dumps(stored)), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
+        options = {key: getattr(exercise, key) for key in _KEPT}
+        sentences = [mistake.sentence for mistake in exercise.mistakes]
+        inputs, right, wrong = exercise.cases(RELEASED_SEED)
+        # Values and errors; not the blame, which may quote a line of the solution.
+        outcomes = [[(one.value, one.error) for one in all] for all in (right, *wrong)]
+        stored.append(_encode([options, sentences, inputs, outcomes], arrays))
+    np.savez_compressed(npz_path, structure=np.array(json.dumps(stored)), **arrays)
 
 
 _KEPT = ("id", "hints", "points", "rtol", "atol", "seconds")
 
 
-def _encode_outcomes(outcomes, arrays):
-    """Values and errors; not the blame, which may quote a line of the solution."""
-    return [_encode((outcome.value, outcome.error), arrays) for outcome in outcomes]
-
-
-def _restore(item, arrays):
-    kept = {key: item[key] for key in _KEPT}
-    mistakes = [Mistake(None, sentence) for sentence in item["sentences"]]
-    exercise = Exercise(reference=None, inputs=None, mistakes=mistakes, **kept)
-    exercise._cases[RELEASED_SEED] = Cases(
-        _decode(item["inputs"], arrays),
-        [Outcome(*_decode(o, arrays)) for o in item["right"]],
-        [[Outcome(*_decode(o, arrays)) for o in wrong] for wrong in item["wrong"]],
-    )
+def _restore(options, sentences, inputs, outcomes):
+    mistakes = [Mistake(None, sentence) for sentence in sentences]
+    exercise = Exercise(reference=None, inputs=None, mistakes=mistakes, **options)
+    right, *wrong = [[Outcome(*one) for one in all] for all in outcomes]
+    exercise._cases[RELEASED_SEED] = Cases(inputs, right, wrong)
     return exercise
 
 
@@ -485,20 +413,16 @@ def _encode(value, arrays):
     """JSON for nested values; arrays go to `arrays` under a name."""
     if isinstance(value, np.ndarray | np.generic):
         arrays[f"a{len(arrays)}"] = np.asarray(value)
-        return ["array", f"a{len(arrays) - 1}"]
-    if isinstance(value, tuple | list):
-        return [type(value).__name__, [_encode(item, arrays) for item in value]]
+        return {"array": f"a{len(arrays) - 1}"}
     if isinstance(value, dict):
-        return ["dict", [[key, _encode(item, arrays)] for key, item in value.items()]]
-    return ["plain", value]
+        return {"dict": [[key, _encode(item, arrays)] for key, item in value.items()]}
+    if isinstance(value, tuple | list):
+        items = [_encode(item, arrays) for item in value]
+        return {"tuple": items} if isinstance(value, tuple) else items
+    return value
 
 
-def _decode(stored, arrays):
-    kind, content = stored
-    if kind == "array":
-        return arrays[content]
-    if kind == "dict":
-        return {key: _decode(item, arrays) for key, item in content}
-    if kind == "plain":
-        return content
-    return {"tuple": tuple, "list": list}[kind](_decode(item, arrays) for item in content)
+def _decode(arrays, stored):
+    """The value that `_encode` wrote as an object of JSON."""
+    ((kind, content),) = stored.items()
+    return {"array": arrays.__getitem__, "dict": dict, "tuple": tuple}[kind](content)

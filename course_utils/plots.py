@@ -8,43 +8,31 @@ import numpy as np
 __all__ = [
     "COLORS",
     "label_lines",
+    "plot_clipped_share",
     "plot_course_map",
     "plot_curves",
+    "plot_gated_cell",
     "plot_gradient_against_lag",
+    "plot_gradient_flow",
+    "plot_initializers",
+    "plot_norms",
     "plot_unrolled_network",
 ]
 
-_PARTS = ("I  Recurrence", "II  Training", "III  Generalization", "IV  Tasks", "V  Beyond")
-# Each lesson: its title, its column (part) and its row on the map.
-_LESSONS = (
-    ("Start here", 0, 0),
-    ("A network\nfrom scratch", 0, 1),
-    ("Backprop.\nthrough time", 0, 2),
-    ("Vanishing\ngradients", 0, 3),
-    ("Initialization", 1, 0),
-    ("Clipping", 1, 1),
-    ("LSTM", 1, 2),
-    ("GRU", 1, 3),
-    ("Deep,\nbidirectional", 1, 4),
-    ("Learning rates", 1, 7),
-    ("Regularization", 2, 0),
-    ("Normalization", 2, 1),
-    ("Hyper-\nparameters", 2, 7),
-    ("Language\nmodel", 3, 0),
-    ("Sentiment", 3, 1),
-    ("Time series", 3, 2),
-    ("Encoder–\ndecoder", 3, 3),
-    ("Attention", 3, 4),
-    ("Speech", 3, 5),
-    ("Image\ncaptioning", 3, 6),
-    ("Video", 3, 7),
-    ("Interpretability", 4, 1),
-    ("Compression", 4, 2),
-    ("Parallel\nrecurrence", 4, 3),
-    ("External\nmemory", 4, 4),
-    ("Graphs", 4, 6),
-    ("Claims on trial\n(needs all)", 4, 7),
-)
+# The map: the lessons by part, each part a column, and the row of each lesson.
+_PARTS = {
+    "I  Recurrence": "Start here|A network\nfrom scratch|Backprop.\nthrough time|"
+    "Vanishing\ngradients",
+    "II  Training": "Initialization|Clipping|LSTM|GRU|Deep,\nbidirectional|Learning rates",
+    "III  Generalization": "Regularization|Normalization|Hyper-\nparameters",
+    "IV  Tasks": "Language\nmodel|Sentiment|Time series|Encoder–\ndecoder|Attention|Speech|"
+    "Image\ncaptioning|Video",
+    "V  Beyond": "Interpretability|Compression|Parallel\nrecurrence|External\nmemory|Graphs|"
+    "Claims on trial\n(needs all)",
+}
+_ROWS = (0, 1, 2, 3, 0, 1, 2, 3, 4, 7, 0, 1, 7, 0, 1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 6, 7)
+_TITLES = [(title, k) for k, part in enumerate(_PARTS.values()) for title in part.split("|")]
+_LESSONS = [(*title, row) for title, row in zip(_TITLES, _ROWS, strict=True)]
 _BUILDS_ON = (
     *((0, 1), (1, 2), (2, 3), (3, 4), (3, 5), (3, 6), (3, 9), (6, 7), (7, 8), (7, 10), (10, 11)),
     *((9, 12), (10, 13), (13, 14), (7, 15), (7, 16), (7, 23), (7, 20), (16, 17), (8, 18)),
@@ -52,16 +40,35 @@ _BUILDS_ON = (
 )
 _BOX = (1.38, 0.4)  # width and height of a box on the map
 
+# The gated cells in stages: the stage, what it adds, at which points. "-" is a line, "->" an arrow,
+# "^" an arrow with a dot at every point but its last, "." a dot; anything else is a text.
+_CELLS = {
+    "lstm": """1 c$_{t-1}$ 0,4; 1 c$_t$ 8.7,4; 1 -> .6,4 8.2,4; 1 + 4.6,4; 1 . 7,4; 1 tanh 7,3.3;
+        1 x$_t$ 0,0; 1 - .6,0 4.6,0; 1 h$_{t-1}$ 0,.6; 1 - .6,.6 4.6,.6; 1 g 4.6,1.5;
+        1 ^ 4.6,0 4.6,.6 4.6,1.1; 1 -> 4.6,1.9 4.6,3.7; 1 -> 7,4 7,2.5 8.2,2.5; 1 h$_t$ 8.7,2.5;
+        2 ^ 1.8,0 1.8,.6 1.8,1.1; 2 f 1.8,1.5; 2 -> 1.8,1.9 1.8,3.7; 2 × 1.8,4;
+        3 ^ 3.2,0 3.2,.6 3.2,1.1; 3 i 3.2,1.5; 3 -> 3.2,1.9 3.2,2.5 4.3,2.5; 3 × 4.6,2.5;
+        4 - 4.6,0 6,0; 4 - 4.6,.6 6,.6; 4 ^ 6,0 6,.6 6,1.1; 4 o 6,1.5; 4 -> 6,1.9 6,2.5 6.7,2.5;
+        4 × 7,2.5""",
+    "gru": """1 h$_{t-1}$ 0,4; 1 h$_t$ 8.7,4; 1 -> .6,4 8.2,4; 1 + 6.8,4; 1 . 1,4; 1 h̃ 6.8,1.5;
+        1 x$_t$ 0,0; 1 - .6,0 6.8,0; 1 - 1,4 1,.6 5.4,.6; 1 -> 5.4,.6 5.4,1.5 6.3,1.5;
+        1 ^ 6.8,0 6.8,1.1; 1 -> 6.8,1.9 6.8,3.7; 2 ^ 2.3,0 2.3,.6 2.3,1.1; 2 z 2.3,1.5;
+        2 -> 2.3,1.9 2.3,3.7; 2 × 2.3,4; 2 ^ 2.3,2.5 6.5,2.5; 2 1− 4.5,2.5; 2 × 6.8,2.5;
+        3 ^ 3.9,0 3.9,.6 3.9,1.1; 3 r 3.9,1.5; 3 -> 4.3,1.5 5.1,1.5; 3 × 5.4,1.5""",
+}
+
 # Okabe & Ito's palette, without its yellow, which is too pale for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
+_BESIDE = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}  # a legend
 
-def _axes(ax):
+
+def _axes(ax, size=(7, 4.2), **options):
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=(7, 4.2), layout="constrained")[1]
+    return plt.subplots(figsize=size, layout="constrained", **options)[1]
 
 
 def plot_curves(curves, x=None, *, xlabel, ylabel, log=False, ax=None):
@@ -123,6 +130,125 @@ def plot_gradient_against_lag(curves, *, ax=None, relative=False):
     return ax
 
 
+def plot_initializers(results, *, ax=None):
+    """Draw the singular values of J_k ... J_1 against the number of steps k, on a log scale.
+
+    The largest on the left, the median on the right: geometric means over seeds, with a band from
+    the least to the greatest. The scale ends at 1e-30, where curves leave the picture.
+
+    Args:
+        results: what `course_utils.diagnostics.compare_initializers` returns.
+        ax: two matplotlib axes, or None for new ones.
+
+    Returns:
+        The two axes.
+
+    First used in lesson 04.
+    """
+    axes = _axes(ax, (10, 4.2), ncols=2, sharey=True)
+    for ax, name, pick in zip(axes, ("largest", "median"), (np.max, np.median), strict=True):
+        curves = {}
+        for label, result in results.items():
+            radius = np.mean(result["spectral_radius"])
+            curves[f"{label}\nρ = {radius:.2g}"] = pick(result["singular_values"], axis=-1)
+        steps = np.arange(1, 1 + next(iter(curves.values())).shape[1])
+        ylabel = f"{name} singular value of J$_k$ … J$_1$"
+        plot_curves(curves, steps, xlabel="steps k", ylabel=ylabel, log=True, ax=ax)
+        ax.axhline(1, color="gray", lw=0.8, zorder=0)
+        ax.set_ylim(bottom=max(1e-30, ax.get_ylim()[0]))
+    axes[0].get_legend().remove()
+    axes[1].legend(**_BESIDE)
+    return axes
+
+
+def plot_norms(norms, *, steps=None, threshold=None, ax=None):
+    """Draw gradient norms over the steps of training, on a log scale.
+
+    Args:
+        norms: dict of label (a variable, a layer) to array (steps,) or (seeds, steps), such as
+            `steps` of `course_utils.callbacks.GradientMonitor`.
+        steps: array (steps,), or None for 0, 1, 2, ….
+        threshold: None, or the clipping threshold: a number, or an array (steps,).
+        ax: matplotlib axes, or None for new ones.
+
+    Returns:
+        The axes.
+
+    First used in lesson 05.
+    """
+    ax = plot_curves(norms, steps, xlabel="step", ylabel="gradient norm", log=True, ax=ax)
+    if threshold is not None:
+        points = ax.get_lines()[0].get_xdata()
+        line = np.broadcast_to(threshold, points.shape)
+        ax.plot(points, line, "--", color="black", label="threshold")
+    for line in ax.get_lines():
+        line.set_linewidth(1)
+    ax.legend(**_BESIDE)
+    return ax
+
+
+def plot_clipped_share(clipped, *, window=50, ax=None):
+    """Draw the share of the last steps in which the gradient was clipped.
+
+    Args:
+        clipped: dict of label to array (steps,) or (seeds, steps): True where a step was clipped.
+        window: over how many steps the share is taken; over those so far at the start.
+        ax: matplotlib axes, or None for new ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: if an array holds anything but True and False, or `window` is not a positive
+            integer.
+
+    First used in lesson 05.
+    """
+    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+        raise ValueError(f"`window` must be a positive integer. Received: window={window!r}")
+    shares = {}
+    for label, flags in clipped.items():
+        total = np.cumsum(np.atleast_2d(flags), axis=1, dtype="float64")
+        if not np.isin(flags, (0, 1)).all():
+            raise ValueError(
+                "`clipped` must hold True and False, such as norms > threshold. "
+                f"Received: {label!r} with {np.max(flags)}"
+            )
+        before = np.pad(total, ((0, 0), (window, 0)))[:, : total.shape[1]]
+        shares[label] = 100 * (total - before) / np.minimum(1 + np.arange(total.shape[1]), window)
+    ax = plot_curves(shares, xlabel="step", ylabel=f"clipped (% of the last {window} steps)", ax=ax)
+    ax.set_ylim(-3, 103)
+    return ax
+
+
+def plot_gradient_flow(norms, *, ax=None):
+    """Draw the size of dL/dh_t as a heat map: a row for every lag, a column for every epoch.
+
+    Args:
+        norms: array (epochs, time), in the order of time, the first row for epoch 0, before any
+            training: `norms` of `course_utils.callbacks.GradientFlow`. A norm of 0 is drawn grey.
+        ax: matplotlib axes, or None for new ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: if `norms` does not have two dimensions.
+
+    First used in lesson 05.
+    """
+    norms = np.asarray(norms, dtype="float64")
+    if norms.ndim != 2:
+        raise ValueError(f"`norms` must have shape (epochs, time). Received: shape={norms.shape}")
+    ax = _axes(ax)
+    image = np.ma.log10(norms[:, ::-1].T)  # masked where 0
+    image = ax.imshow(image, cmap="viridis", origin="lower", aspect="auto", interpolation="none")
+    ax.set(facecolor="0.8", xlabel="epoch", ylabel="lag T − t (steps)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.figure.colorbar(image, ax=ax, label="log$_{10}$ ‖∂L/∂h$_t$‖")
+    return ax
+
+
 def plot_unrolled_network(steps=3, *, loss_at=(), highlight=None, ax=None):
     """Draw the vanilla network unrolled in time.
 
@@ -137,10 +263,7 @@ def plot_unrolled_network(steps=3, *, loss_at=(), highlight=None, ax=None):
 
     First used in lesson 01.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(2 + 1.6 * steps, 3.2), layout="constrained")[1]
+    ax = _axes(ax, (2 + 1.6 * steps, 3.2))
     box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": COLORS[0], "lw": 1.5}
 
     def arrow(start, end, active, label=""):
@@ -169,6 +292,54 @@ def plot_unrolled_network(steps=3, *, loss_at=(), highlight=None, ax=None):
     return ax
 
 
+def plot_gated_cell(kind, *, stage=None, ax=None):
+    """Draw an LSTM or a GRU, whole or as far as it is built.
+
+    Boxes compute from x_t and h_{t-1}: the gates (f, i, o; z, r) with a sigmoid, the candidates (g,
+    h̃) with tanh. Circles multiply or add entry by entry. "1 −" is one minus what comes in.
+
+    Args:
+        kind: "lstm" (1: the memory line and its candidate, 2: forget gate, 3: input gate, 4: output
+            gate) or "gru" (1: the state and its candidate, 2: update gate, 3: reset gate).
+        stage: how far the cell is built, its last block coloured; None for the whole cell.
+        ax: matplotlib axes, or None for new ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: if there is no such kind or stage.
+
+    First used in lesson 06.
+    """
+    if kind not in _CELLS:
+        raise ValueError(f"`kind` must be 'lstm' or 'gru'. Received: kind={kind!r}")
+    parts = [part.split() for part in _CELLS[kind].split(";")]
+    last = max(int(part[0]) for part in parts)
+    if stage is not None and stage not in range(1, last + 1):
+        raise ValueError(f"`stage` must be None or 1 to {last}. Received: stage={stage!r}")
+    ax = _axes(ax, (5.4, 3))
+    for number, what, *points in parts:
+        number, points = int(number), [tuple(map(float, point.split(","))) for point in points]
+        if number > (stage or last):
+            continue
+        color = COLORS[1] if number == stage and number > 1 else "0.2"
+        if what not in ("-", "->", "^", "."):
+            box = {"boxstyle": "circle,pad=0.15" if what in "×+" else "round,pad=0.35"}
+            box = None if "$" in what else box | {"fc": "white", "ec": color, "lw": 1.3}
+            ax.text(*points[0], what, color=color, ha="center", va="center", bbox=box, zorder=9)
+        if what in ("-", "->", "^"):
+            ax.plot(*zip(*points, strict=True), color=color, lw=1.3, zorder=number)
+        if what in ("->", "^"):
+            head = {"arrowstyle": "-|>", "color": color, "shrinkA": 0, "shrinkB": 0, "lw": 0}
+            ax.annotate("", points[-1], points[-2], arrowprops=head, zorder=number)
+        for dot in {"^": points[:-1], ".": points}.get(what, []):
+            ax.plot(*dot, "o", color=color, ms=4, zorder=number)
+    ax.set(xlim=(-0.7, 9.2), ylim=(-0.4, 4.5), aspect="equal")
+    ax.axis("off")
+    return ax
+
+
 def plot_course_map(lessons_here, *, ax=None):
     """Draw the course as a map: a box for each lesson, an arrow where one builds on another.
 
@@ -183,10 +354,7 @@ def plot_course_map(lessons_here, *, ax=None):
     """
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots(figsize=(8.4, 5.3), layout="constrained")[1]
+    ax = _axes(ax, (8.4, 5.3))
     ax.set(xlim=(0, 8.4), ylim=(5.3, 0))  # in inches on axes of its own
     ax.axis("off")
     ax.text(0.03, 0.15, "The course as a map", fontsize=12, weight="bold", va="center")

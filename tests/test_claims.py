@@ -1,5 +1,3 @@
-from fractions import Fraction
-
 import numpy as np
 import pytest
 
@@ -28,8 +26,6 @@ def printed(capsys, *arguments, **options):
         (-3.14159, "<", -1, "< -1 | measured -3.14"),
         (-0.0, "<=", 0, "<= 0 | measured 0"),
         (float("inf"), ">", 1, "> 1 | measured inf"),
-        (10**30, ">", 1, "> 1 | measured 1e30"),
-        (Fraction(1, 3), "<", 0.5, "< 0.5 | measured 0.333"),
         (True, "==", True, "== True | measured True"),
         (np.array([True, True]), "==", True, "== True | measured True"),
     ],
@@ -77,7 +73,7 @@ def test_a_trial_is_named_and_parsed(verdict, capsys):
     [
         (9.4, ">", 10, r"Claimed: > 10\. Measured: 9\.4\."),
         ([11, 9.4, 9.9], ">", 10, r"Measured: 9\.4 at index 1 of 3 values\."),
-        ([[0.1, 0.2], [0.7, 0.6]], "<", 0.5, r"Measured: 0\.7 at index \(1, 0\) of 4 values\."),
+        ([[0.1, 0.2], [0.7, 0.6]], "<", 0.5, r"Measured: 0\.7 at index 1, 0 of 4 values\."),
         (1.00004, "<=", 1, r"Measured: 1\.00004\."),
         ([1, 2, 5], "==", 2, r"Measured: 5 at index 2 of 3 values\."),
         ([1, np.nan, 0], ">", 0.5, r"Measured: nan at index 1 of 3 values\."),
@@ -127,7 +123,8 @@ def test_a_trial_needs_a_verdict(sentence):
 
 
 @pytest.mark.parametrize(
-    "measured", ["2", ["2"], [[1], [2, 3]], None, {"a": 2}, 2j, [2, "3"], [object()], b"2", range]
+    "measured",
+    ["2", ["2"], [[1], [2, 3]], None, {"a": 2}, 2j, [2, "3"], [object()], b"2", range, 2**99],
 )
 def test_what_is_no_number_is_refused(measured):
     with pytest.raises(TypeError, match="`measured` must be a number or an array"):

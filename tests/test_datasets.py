@@ -34,8 +34,6 @@ def test_the_seed_decides_the_split():
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"`by` must be one of \['row', 'pixel'\].*by='column'"):
         datasets.load_digit_sequences("column")
-    with pytest.raises(ValueError, match=r"`test_fraction` must be strictly.*test_fraction=1"):
-        datasets.load_digit_sequences(test_fraction=1)
 
 
 def test_no_paragraph_of_the_documentation_leaks():

@@ -8,12 +8,15 @@ from keras import layers
 
 from course_utils.cells.vanilla import VanillaRNNCell
 from course_utils.diagnostics import (
+    _product_singular_values,
+    _shared_draws,
+    compare_initializers,
     input_gradients,
     lyapunov_exponents,
     state_gradients,
     step_jacobians,
 )
-from course_utils.initializers import SpectralRadius
+from course_utils.initializers import BlockOrthogonal, ScaledIdentity, SpectralRadius
 
 BATCH, LENGTH, FEATURES, UNITS = 3, 7, 4, 5
 CELLS = {
@@ -407,3 +410,170 @@ def test_a_cell_that_returns_the_wrong_number_of_states_is_named():
     for run in (lambda x: state_gradients(layer, x, readout), lambda x: step_jacobians(layer, x)):
         with pytest.raises(ValueError, match=r"must return 1 states.*Received: 2.*check_cell"):
             run(data(dtype="float32")[0])
+
+
+def rotation(size, rng):
+    return np.linalg.qr(rng.normal(size=(size, size)))[0]
+
+
+@pytest.mark.parametrize("decades", [0.01, 0.3, 4.0])
+def test_singular_values_of_a_known_product(decades):
+    """J_k = U_k S_k U_{k-1}^T: the singular values are the products of those of the S_k."""
+    rng = np.random.default_rng(0)
+    size, length = 16, 60
+    sizes = np.linspace(0.2, 0.2 - decades, size) + rng.normal(size=(length, 1)) * 0.1  # log10
+    turns = [rotation(size, rng) for _ in range(length + 1)]
+    steps = [turns[k + 1] @ np.diag(10 ** sizes[k]) @ turns[k].T for k in range(length)]
+    values = np.log10(_product_singular_values(np.array(steps)))
+    expected = np.cumsum(sizes, axis=0)
+    assert np.ptp(expected[-1]) == pytest.approx(60 * decades)  # up to 240 decades
+    np.testing.assert_allclose(values, expected, atol=1e-8)
+    if decades == 4.0:  # the plain product has lost them
+        plain = np.linalg.svd(np.linalg.multi_dot(steps[::-1]), compute_uv=False)
+        assert np.log10(plain[8]) > expected[-1, 8] + 50
+
+
+def test_singular_values_out_of_range_become_zero_or_infinite(recwarn):
+    values = _product_singular_values(np.tile(np.diag([1e5, 1e-5]), (70, 1, 1)))
+    np.testing.assert_allclose(values[25], [1e130, 1e-130], rtol=1e-9)
+    assert values[-1].tolist() == [np.inf, 0]
+    assert _product_singular_values(np.zeros((2, 3, 3))).tolist() == [[0] * 3] * 2
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_compared_numbers_are_those_of_the_layer(seed):
+    """The library's layer, its Jacobians and its total gradients, in float64."""
+    units, length = 6, 5
+    initializer = SpectralRadius(1.3, seed=4)
+    results = compare_initializers({"mine": initializer}, units=units, length=length, seeds=(0, 1))
+    result = {key: value[seed] for key, value in results["mine"].items()}
+    assert {key: np.shape(value) for key, value in result.items()} == {
+        "singular_values": (length, units),
+        "gradient": (length,),
+        "spectral_radius": (),
+    }
+    inputs, kernel, readout = _shared_draws(units, length, seed)
+    sequences = inputs.transpose(1, 0, 2)  # (batch, time, features)
+    layer = layers.SimpleRNN(units, recurrent_initializer=initializer, dtype="float64")
+    layer.build(sequences.shape)
+    layer.cell.kernel.assign(kernel)
+
+    product = np.eye(units)
+    for k, jacobian in enumerate(step_jacobians(layer, sequences)[0]):
+        product = jacobian @ product
+        expected = np.linalg.svd(product, compute_uv=False)
+        np.testing.assert_allclose(result["singular_values"][k], expected, rtol=1e-9)
+    zeros = [np.zeros((len(sequences), units))]
+    for gradients in (
+        state_gradients(layer, sequences, lambda h: tf.linalg.matvec(h, readout)),
+        unrolled(layer, sequences, lambda h: tf.linalg.matvec(h, readout), 0, zeros),
+    ):
+        norms = np.linalg.norm(gradients, axis=-1).mean(axis=0)
+        np.testing.assert_allclose(result["gradient"], norms, rtol=1e-12)
+    assert result["gradient"][-1] == pytest.approx(1)
+    assert result["spectral_radius"] == pytest.approx(1.3, rel=1e-12)
+
+
+def test_what_all_networks_share():
+    inputs, kernel, readout = _shared_draws(64, 500, 0)
+    assert inputs.shape == (500, 16, 1) and kernel.shape == (1, 64)
+    assert inputs.mean() == pytest.approx(0, abs=0.05) and inputs.std() == pytest.approx(
+        1, abs=0.05
+    )
+    assert np.abs(kernel).max() <= np.sqrt(6 / 65) and kernel.std() == pytest.approx(
+        0.175, abs=0.04
+    )
+    assert np.linalg.norm(readout) == pytest.approx(1)
+
+
+def test_every_kind_of_initializer_and_its_seeds():
+    def mine(shape, dtype=None):
+        return np.random.normal(size=shape) / 4
+
+    class Bare(keras.initializers.Initializer):
+        def __init__(self, scale):
+            self.scale = scale
+
+        def __call__(self, shape, dtype=None):
+            return self.scale * keras.random.normal(shape, dtype=dtype)
+
+    entries = {
+        "name": "orthogonal",
+        "unseeded": keras.initializers.Orthogonal(),
+        "seeded": keras.initializers.Orthogonal(seed=5),
+        "ours": BlockOrthogonal(1),
+        "function": mine,
+        "bare": Bare(0.1),
+        "array": np.eye(8),
+    }
+    options = {"units": 8, "length": 3, "seeds": (0, 3, 0)}
+    results = compare_initializers(entries, **options)
+    again = compare_initializers(dict(reversed(entries.items())), **options)
+    for name, result in results.items():
+        values = result["singular_values"]
+        np.testing.assert_array_equal(values, again[name]["singular_values"])
+        np.testing.assert_array_equal(values[0], values[2])
+        assert np.all(np.diff(values, axis=-1) <= 0)
+        assert np.abs(values[0, -1] - values[1, -1]).max() > 1e-4  # other inputs at the least
+    np.testing.assert_array_equal(results["name"]["gradient"], results["unseeded"]["gradient"])
+    assert np.ptp(results["function"]["spectral_radius"][:2]) > 1e-3
+    assert np.ptp(results["bare"]["spectral_radius"][:2]) > 1e-3
+    assert entries["unseeded"].get_config()["seed"] is None  # the instance is left alone
+    seeded = compare_initializers({"seeded": entries["seeded"]}, **options | {"seeds": (3,)})
+    np.testing.assert_array_equal(seeded["seeded"]["gradient"][0], results["seeded"]["gradient"][1])
+
+
+def test_a_seed_of_its_own_means_one_matrix():
+    def spread(initializer):
+        results = compare_initializers({"": initializer}, units=8, length=2)
+        return np.ptp(results[""]["spectral_radius"])
+
+    assert spread(keras.initializers.RandomNormal(seed=1)) == 0
+    assert spread(keras.initializers.RandomNormal()) > 1e-3
+    assert spread("random_normal") > 1e-3
+
+
+def test_what_the_comparison_shows():
+    """Three seeds, 64 steps: who keeps the size of a difference, who loses it, who blows it up."""
+    results = compare_initializers(
+        {
+            "small": keras.initializers.RandomNormal(stddev=0.01),
+            "large": keras.initializers.RandomNormal(stddev=1.0),
+            "glorot": "glorot_uniform",
+            "orthogonal": "orthogonal",
+            "half": ScaledIdentity(0.5),
+        }
+    )
+    with np.errstate(divide="ignore"):
+        last = {k: np.log10(r["singular_values"][:, -1]) for k, r in results.items()}
+    assert np.all(last["small"][:, 0] < -60)
+    assert np.all(last["large"][:, 0] > 12) and np.all(np.median(last["large"], -1) < -100)
+    assert np.all(np.median(last["glorot"], -1) < -9)
+    assert np.all(np.median(last["orthogonal"], -1) > -5)
+    assert np.all(last["half"] <= 64 * np.log10(0.5) + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"initializers": ["orthogonal"]}, TypeError, "`initializers` must be a dict.*list"),
+        (
+            {"initializers": {"mine": lambda shape, dtype=None: np.ones(3)}},
+            ValueError,
+            r"`initializers\['mine'\]` must give finite numbers of shape \(4, 4\).*shape=\(3,\)",
+        ),
+        (
+            {"initializers": {"log": lambda shape, dtype=None: np.diag([1, np.nan, 2, np.inf])}},
+            ValueError,
+            r"`initializers\['log'\]`.*shape=\(4, 4\), 2 of them not finite",
+        ),
+        ({"initializers": {"x": "orthogonol"}}, ValueError, "orthogonol"),
+        ({"units": 0}, ValueError, "`units` must be a positive integer. Received: units=0"),
+        ({"length": 2.5}, ValueError, "`length` must be a positive integer.*length=2.5"),
+    ],
+)
+def test_a_bad_comparison_is_named(change, error, message):
+    arguments = {"initializers": {"name": "orthogonal"}, "units": 4, "length": 2} | change
+    with pytest.raises(error, match=message):
+        compare_initializers(**arguments)

@@ -180,10 +180,18 @@ def messy(path):
 
 
 @pytest.fixture(scope="module")
+def lesson(tmp_path_factory):
+    """The lesson, executed and normalized by tools/notebooks.py."""
+    path = save(tmp_path_factory.mktemp("lesson") / "03_lesson.ipynb", LESSON)
+    done = run(ROOT / "tools" / "notebooks.py", ".", cwd=path.parent)
+    assert done.returncode == 0, done.stdout
+    return path
+
+
+@pytest.fixture(scope="module")
 def executed(tmp_path_factory):
     """A folder with notebooks that went through tools/notebooks.py, and what that printed."""
     folder = tmp_path_factory.mktemp("executed")
-    save(folder / "lesson" / "03_lesson.ipynb", LESSON)
     save(folder / "again" / "03_lesson.ipynb", LESSON)
     save(folder / "fails" / "03_fails.ipynb", ["print('begun')", "1 / 0"])
     save(folder / "stderr" / "03_stderr.ipynb", ["import sys\nprint('oh', file=sys.stderr)"])
@@ -191,11 +199,6 @@ def executed(tmp_path_factory):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     done = run(ROOT / "tools" / "notebooks.py", ".", cwd=folder)
     return folder, before, done
-
-
-@pytest.fixture(scope="module")
-def lesson(executed):
-    return executed[0] / "lesson" / "03_lesson.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -238,10 +241,12 @@ def nbval(lesson, tmp_path_factory):
     return result
 
 
+@pytest.mark.slow
 def test_an_untouched_lesson_is_green(nbval):
     assert nbval["untouched"] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_nbval_sees_the_change(name, nbval):
     number, _, red, _ = CHANGES[name]
@@ -264,10 +269,12 @@ def test_every_harmful_change_turns_something_red():
         assert (red or bool(faults)) == (name != "measured-value-within-bound")
 
 
+@pytest.mark.slow
 def test_nbval_lets_a_stripped_notebook_pass(nbval):
     assert nbval["stripped"] == {}  # when this fails, the form need not look any more
 
 
+@pytest.mark.slow
 def test_nbval_says_why(nbval):
     assert "execution caused an exception" in nbval["changed"][6]
     assert "outputs differ" in nbval["changed"][1]
@@ -397,15 +404,17 @@ def test_a_faulty_page_is_seen(old, new, expected, lesson, tmp_path):
 # --- make notebooks ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_tool_says_what_it_did(executed):
     _, _, done = executed
     assert done.returncode == 1
     assert "cell 2 fails\n1 / 0\n" in done.stdout
     assert "ZeroDivisionError: division by zero" in done.stdout
     assert "cell 1 writes to stderr:\noh" in done.stdout
-    assert len([line for line in done.stdout.splitlines() if line.endswith(" s")]) == 3
+    assert len([line for line in done.stdout.splitlines() if line.endswith(" s")]) == 2
 
 
+@pytest.mark.slow
 def test_a_notebook_that_must_not_be_committed_is_left_as_it_was(executed):
     folder, before, _ = executed
     files = {path for path in folder.rglob("*") if path.is_file()}
@@ -414,11 +423,13 @@ def test_a_notebook_that_must_not_be_committed_is_left_as_it_was(executed):
     assert same == {"03_fails", "03_stderr"}
 
 
-def test_two_runs_give_the_same_bytes(lesson):
-    again = lesson.parent.parent / "again" / lesson.name
+@pytest.mark.slow
+def test_two_runs_give_the_same_bytes(executed, lesson):
+    again = executed[0] / "again" / lesson.name
     assert again.read_bytes() == lesson.read_bytes()
 
 
+@pytest.mark.slow
 def test_normal_form_has_no_trace_of_the_run(executed):
     path = executed[0] / "messy" / "03_messy.ipynb"
     notebook = json.loads(path.read_text(encoding="utf-8"))
@@ -430,6 +441,7 @@ def test_normal_form_has_no_trace_of_the_run(executed):
     assert notebook["cells"][2]["execution_count"] is None
 
 
+@pytest.mark.slow
 def test_check_lists_what_is_out_of_date(executed):
     folder, _, _ = executed
     before = {path: path.read_bytes() for path in folder.rglob("*.ipynb")}
@@ -510,7 +522,7 @@ MODULE = "import pytest\npytest.skip({reason!r}, allow_module_level=True)\n"
     ("ci", "failing"),
     [
         ("true", ["test_mark", "test_module", "test_not_run", "test_skip", "test_xfail"]),
-        ("false", []),
+        pytest.param("false", [], marks=pytest.mark.slow),
     ],
 )
 def test_in_ci_a_skipped_test_fails(ci, failing, tmp_path):

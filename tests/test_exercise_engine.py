@@ -72,12 +72,12 @@ def test_an_answer_that_is_no_function(answer):
     ("answer", "said"),
     [
         (lambda x, f: None, "the result is None: the function must return it."),
-        (lambda x, f: "no", "must be numbers of shape (2, 3). Received: str 'no'."),
+        (lambda x, f: "no", "must be one array of numbers, of shape (2, 3). Received: str 'no'."),
         (lambda x, f: (f * x)[0], "the result has shape (3,) where (2, 3) is right."),
         (lambda x, f: (f * x).T, "the result has shape (3, 2) where (2, 3) is right: transposed."),
-        (lambda x, f: (f * x, 1), "Received: 2 values that do not form one array."),
-        (lambda x, f: [[1, 2], [3]], "Received: 2 values that do not form one array."),
-        (lambda x, f: {"a": 1.5}, "must be numbers of shape (2, 3). Received: dict {'a': 1.5}."),
+        (lambda x, f: (f * x, 1), "one array of numbers, of shape (2, 3). Received: 2 values."),
+        (lambda x, f: [[1, 2], [3]], "one array of numbers, of shape (2, 3). Received: 2 values."),
+        (lambda x, f: {"a": 1.5}, "of shape (2, 3). Received: a dict with the keys ['a']."),
         (lambda x, f: f * x + [1, 0, 0], "elements differ."),
         (lambda x, f: x * np.nan, "the result at [0, 0] is nan where "),
         (lambda x, f: x > 0, "(its dtype bool cuts fractions off)."),
@@ -110,13 +110,16 @@ def test_a_result_of_the_wrong_type(answer):
     if answer is object:
         answer = lambda x, f: object()  # noqa: E731
     found = message(answer)
-    assert found.startswith("The result must be an array or a number. Received: ")
+    assert "the result must be one array of numbers, of shape (2, 3). Received: " in found
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (lambda x: {"a": x}, "must be a dict with the keys ['a', 'b']. Received: ['a']"),
+        (
+            lambda x: {"a": x},
+            "be a dict with the keys ['a', 'b']. Received: a dict with the keys ['a']",
+        ),
         (lambda x: x, "must be a dict with the keys ['a', 'b']. Received: an array of shape (3,)"),
         (lambda x: None, "the result is None"),
         (lambda x: {"a": x, "b": (x[:2],)}, "the result['b'] must be 2 values. Received: 1 values"),
@@ -365,7 +368,7 @@ def test_a_timer_that_ran_already_goes_on(no_timer):
     signal.setitimer(signal.ITIMER_REAL, 50, 7)
     exercise(seconds=0.1).evaluate(forever)
     left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
-    assert 0 < left <= 50 - 0.1
+    assert 0 < left <= 50
     assert interval == 7
 
 
@@ -470,7 +473,7 @@ def damaged(content, kind):
 def test_a_damaged_record_is_named(folder, kind):
     path = folder / "recorded.npz"
     path.write_bytes(damaged(path.read_bytes(), kind))
-    with pytest.raises(ValueError, match=r"recorded\.npz is damaged .* `make lab` to restore it"):
+    with pytest.raises(ValueError, match=r"recorded\.npz is missing or damaged .* `make lab`"):
         exercises.load_file(path)
 
 
@@ -478,11 +481,8 @@ def test_a_damaged_record_is_named(folder, kind):
 def test_a_record_of_something_else(tmp_path, structure):
     path = tmp_path / "recorded.npz"
     np.savez(path, structure=np.array(structure))
-    if structure == "{}":
-        assert exercises.load_file(path) == {}
-    else:
-        with pytest.raises(ValueError, match=r"recorded\.npz is damaged"):
-            exercises.load_file(path)
+    with pytest.raises(ValueError, match=r"recorded\.npz is missing or damaged"):
+        exercises.load_file(path)
 
 
 def test_exercises_are_found_in_the_notebooks_own_folder(tmp_path, monkeypatch):

@@ -50,6 +50,121 @@ def test_relative_to_lag_zero(ax):
     assert "value at lag 0" in ax.get_ylabel()
 
 
+@pytest.fixture
+def results():
+    """As from compare_initializers: two seeds, three steps, two units."""
+    one = np.array([[[1, 0.1], [2, 0.2], [4, 0.4]], [[1, 0.1], [8, 0.8], [16, 1.6]]])
+    two = np.array([[[1e-20, 1e-20], [1e-40, 1e-40], [0, 0]]] * 2)
+    return {
+        "one": {"singular_values": one, "spectral_radius": np.array([1.0, 2.0])},
+        "two": {"singular_values": two, "spectral_radius": np.array([0.25, 0.25])},
+    }
+
+
+def test_initializers_show_the_largest_and_the_median(results):
+    import matplotlib.pyplot as plt
+
+    largest, median = plots.plot_initializers(results)
+    assert largest.figure is median.figure
+    one, two = largest.get_lines()[:2]
+    np.testing.assert_array_equal(one.get_xdata(), [1, 2, 3])
+    np.testing.assert_allclose(one.get_ydata(), [1, 4, 8])  # geometric means over the seeds
+    np.testing.assert_allclose(two.get_ydata(), [1e-20, 1e-40, 0])
+    band = largest.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == 1 and band[:, 1].max() == 16
+    expected = [0.55, np.sqrt(1.1 * 4.4), np.sqrt(2.2 * 8.8)]
+    np.testing.assert_allclose(median.get_lines()[0].get_ydata(), expected)
+    assert one.get_color() != two.get_color()
+    for ax, word in ((largest, "largest"), (median, "median")):
+        assert ax.get_yscale() == "log" and ax.get_ylim()[0] == 1e-30
+        assert word in ax.get_ylabel() and "steps" in ax.get_xlabel()
+    assert largest.get_legend() is None
+    labels = [text.get_text() for text in median.get_legend().get_texts()]
+    assert labels == ["one\nρ = 1.5", "two\nρ = 0.25"]
+    plt.close("all")
+
+
+def test_initializers_on_given_axes(results):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2)
+    assert plots.plot_initializers({"one": results["one"]}, ax=axes) is axes
+    assert 1e-30 < axes[0].get_ylim()[0] < 1  # nothing to cut
+    plt.close(figure)
+
+
+def test_norms_and_the_threshold(ax):
+    norms = {"kernel": [1.0, 10.0, 100.0], "bias": [[1, 2, 3], [1, 2, 3]]}
+    assert plots.plot_norms(norms, steps=[5, 6, 7], threshold=3, ax=ax) is ax
+    kernel, bias, threshold = ax.get_lines()
+    np.testing.assert_allclose(kernel.get_xydata(), [[5, 1], [6, 10], [7, 100]])
+    np.testing.assert_allclose(bias.get_ydata(), [1, 2, 3])
+    np.testing.assert_allclose(threshold.get_xydata(), [[5, 3], [6, 3], [7, 3]])
+    assert ax.get_yscale() == "log" and "norm" in ax.get_ylabel() and ax.get_xlabel() == "step"
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["kernel", "bias", "threshold"]
+
+
+def test_norms_with_a_threshold_that_moves_and_without_one(ax):
+    plots.plot_norms({"a": [1, 2, 3]}, threshold=[4, 5, 6], ax=ax)
+    np.testing.assert_allclose(ax.get_lines()[1].get_xydata(), [[0, 4], [1, 5], [2, 6]])
+    ax.clear()
+    plots.plot_norms({"a": [1, 2, 3]}, ax=ax)
+    assert len(ax.get_lines()) == 1
+
+
+def test_the_share_of_the_last_steps_that_were_clipped(ax):
+    clipped = {
+        "one": np.array([True, False, True, True, False, False]),
+        "two": [[1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]],
+    }
+    assert plots.plot_clipped_share(clipped, window=2, ax=ax) is ax
+    one, two = ax.get_lines()
+    np.testing.assert_allclose(one.get_ydata(), [100, 50, 50, 100, 50, 0])
+    np.testing.assert_allclose(two.get_ydata(), [50] * 6)
+    assert "% of the last 2 steps" in ax.get_ylabel() and ax.get_xlabel() == "step"
+    assert ax.get_ylim()[0] < 0 and ax.get_ylim()[1] > 100
+
+
+@pytest.mark.parametrize("window", [1, 3, 50])
+def test_the_share_is_a_running_mean(ax, window):
+    flags = np.random.default_rng(0).random(40) < 0.3
+    plots.plot_clipped_share({"a": flags}, window=window, ax=ax)
+    expected = [100 * flags[max(0, t + 1 - window) : t + 1].mean() for t in range(40)]
+    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), expected)
+
+
+def test_what_is_no_flag_is_refused(ax):
+    with pytest.raises(ValueError, match=r"`clipped` must hold True and False.*'a' with 3.0"):
+        plots.plot_clipped_share({"a": [0.5, 3.0]}, ax=ax)
+    for window in (0, 2.5, True):
+        with pytest.raises(ValueError, match=f"`window` must be a positive integer.*={window}"):
+            plots.plot_clipped_share({"a": [True]}, window=window, ax=ax)
+
+
+def test_the_heat_map_has_a_row_per_lag_and_a_column_per_epoch(ax):
+    norms = np.array([[1e-6, 1e-4, 1.0], [0.0, 1e-2, 10.0]])  # two epochs, three steps
+    assert plots.plot_gradient_flow(norms, ax=ax) is ax
+    image = ax.get_images()[0]
+    shown = image.get_array()
+    assert shown.shape == (3, 2)
+    np.testing.assert_allclose(shown[:, 0], [0, -4, -6])  # lag 0 first
+    np.testing.assert_allclose(shown[:2, 1], [1, -2])
+    assert shown.mask.tolist() == [[False, False], [False, False], [False, True]]
+    assert ax.get_xlim() == (-0.5, 1.5) and ax.get_ylim() == (-0.5, 2.5)  # lag 0 at the bottom
+    assert image.origin == "lower" and image.get_cmap().name == "viridis"
+    assert ax.get_xlabel() == "epoch" and "lag" in ax.get_ylabel()
+    assert "log" in image.colorbar.ax.get_ylabel()
+
+
+def test_the_heat_map_needs_two_dimensions(ax, recwarn):
+    with pytest.raises(ValueError, match=r"`norms` must have shape \(epochs, time\).*\(3,\)"):
+        plots.plot_gradient_flow([1.0, 2.0, 3.0], ax=ax)
+    plots.plot_gradient_flow(np.zeros((2, 3)), ax=ax)  # nothing arrives: all grey, no warning
+    ax.figure.canvas.draw()
+    assert not recwarn.list
+
+
 def test_the_unrolled_network_names_its_parts(ax):
     plots.plot_unrolled_network(3, loss_at=(2, 3), highlight=2, ax=ax)
     texts = [t.get_text() for t in ax.texts]
@@ -59,6 +174,39 @@ def test_the_unrolled_network_names_its_parts(ax):
     coloured = [t for t in ax.texts if getattr(t, "arrow_patch", None) is not None]
     coloured = [t for t in coloured if t.arrow_patch.get_linewidth() > 2]
     assert len(coloured) == 3  # h2 to h3, h2 to L2, h3 to L3
+
+
+@pytest.mark.parametrize(
+    ("kind", "blocks"),
+    [("lstm", [{"g", "+", "tanh"}, {"f", "×"}, {"i"}, {"o"}]), ("gru", [{"h̃", "+"}, {"z"}, {"r"}])],
+)
+def test_the_gated_cell_grows_by_one_block_a_stage(kind, blocks):
+    import matplotlib.pyplot as plt
+
+    drawn = []
+    for stage in [*range(1, len(blocks) + 1), None]:
+        ax = plots.plot_gated_cell(kind, stage=stage)
+        drawn.append([text.get_text() for text in ax.texts if text.get_text()])
+        colored = {t.get_text() for t in ax.texts if t.get_color() == plots.COLORS[1]} - {""}
+        if stage is None or stage == 1:
+            assert not colored
+        else:
+            assert blocks[stage - 1] <= colored and set(drawn[-2]).isdisjoint(colored - {"×"})
+    assert [len(texts) for texts in drawn[:-1]] == sorted({len(texts) for texts in drawn})
+    assert drawn[-1] == drawn[-2]
+    assert drawn[-1].count("×") == 3 and drawn[-1].count("+") == 1
+    for stage, block in enumerate(blocks):
+        assert block <= set(drawn[stage])
+        assert stage == 0 or not (block - {"×"}) & set(drawn[stage - 1])
+    plt.close("all")
+
+
+def test_a_cell_or_stage_that_does_not_exist_is_refused(ax):
+    with pytest.raises(ValueError, match=r"`kind` must be 'lstm' or 'gru'.*'rnn'"):
+        plots.plot_gated_cell("rnn", ax=ax)
+    for stage in (0, 5, "f"):
+        with pytest.raises(ValueError, match=f"`stage` must be None or 1 to 4.*{stage!r}"):
+            plots.plot_gated_cell("lstm", stage=stage, ax=ax)
 
 
 def test_the_map_fills_the_lessons_that_are_here(ax):

@@ -2,6 +2,22 @@
 
 from course_utils.cells.base import RecurrentCell
 from course_utils.cells.contract import CellReport, check_cell
+from course_utils.cells.gru import GRUCell, MinGRUCell, ResetAfterGRUCell
+from course_utils.cells.lstm import LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
 from course_utils.cells.vanilla import VanillaRNNCell
+from course_utils.cells.wrappers import WeightNormCell, ZoneoutCell
 
-__all__ = ["CellReport", "RecurrentCell", "VanillaRNNCell", "check_cell"]
+__all__ = [
+    "CellReport",
+    "GRUCell",
+    "LSTMCell",
+    "LayerNormLSTMCell",
+    "MinGRUCell",
+    "PeepholeLSTMCell",
+    "RecurrentCell",
+    "ResetAfterGRUCell",
+    "VanillaRNNCell",
+    "WeightNormCell",
+    "ZoneoutCell",
+    "check_cell",
+]

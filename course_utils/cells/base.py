@@ -19,7 +19,8 @@ class RecurrentCell(keras.layers.Layer):
     | `bias` | (G N,) | added to their sum; absent when `use_bias=False` |
 
     A subclass sets the class attribute `gates` (G), overrides `state_size` if it carries more than
-    one state, and writes `call(inputs, states, training=False) -> (output, new_states)`.
+    one state, and writes `call(inputs, states, training=False) -> (output, new_states)`, whose
+    first line is `self.check_states(states)`.
 
     Args:
         units: N, the width of the state; a positive integer.
@@ -36,6 +37,7 @@ class RecurrentCell(keras.layers.Layer):
         >>> import keras
         >>> class SumCell(RecurrentCell):
         ...     def call(self, inputs, states, training=False):
+        ...         self.check_states(states)
         ...         h = keras.ops.matmul(inputs, self.kernel) + states[0]
         ...         return h, [h]
         >>> keras.layers.RNN(SumCell(3))(keras.ops.ones((2, 5, 4))).shape.as_list()
@@ -98,6 +100,16 @@ class RecurrentCell(keras.layers.Layer):
         """Zeros, one array of shape (batch, size) per state."""
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in sizes]
+
+    def check_states(self, states):
+        """The `states`, or ValueError unless they are a list of one (batch, size) per state."""
+        sizes = keras.tree.flatten(self.state_size)
+        listed = isinstance(states, list | tuple)
+        found = [tuple(s.shape) for s in states] if listed else type(states).__name__
+        if not listed or [shape[1:] for shape in found] != [(size,) for size in sizes]:
+            shapes = ", ".join(f"(batch, {size})" for size in sizes)
+            raise ValueError(f"`states` must be a list of shapes [{shapes}]. Received: {found}")
+        return states
 
     def get_config(self):
         """The arguments of `__init__`, for saving and copying."""
