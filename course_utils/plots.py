@@ -155,6 +155,7 @@ def plot_initializers(results, *, ax=None):
         ylabel = f"{name} singular value of J$_k$ … J$_1$"
         plot_curves(curves, steps, xlabel="steps k", ylabel=ylabel, log=True, ax=ax)
         ax.axhline(1, color="gray", lw=0.8, zorder=0)
+    for ax in axes:  # only now: setting the limits of one freezes those of the other
         ax.set_ylim(bottom=max(1e-30, ax.get_ylim()[0]))
     axes[0].get_legend().remove()
     axes[1].legend(**_BESIDE)

@@ -98,9 +98,9 @@ def long_norm(arrays):
     ("optimizer", "recurrent", "jit_compile"),
     [
         ("adam", False, False),
-        ("momentum", False, False),
+        pytest.param("momentum", False, False, marks=pytest.mark.slow),
         ("adam", True, False),
-        ("adam", False, True),
+        pytest.param("adam", False, True, marks=pytest.mark.slow),
         pytest.param("momentum", True, False, marks=pytest.mark.slow),
         pytest.param("rmsprop", True, False, marks=pytest.mark.slow),
         pytest.param("momentum", True, True, marks=pytest.mark.slow),
@@ -164,7 +164,7 @@ def test_a_variable_without_gradient_reads_zero():
     [
         (False, False),
         (True, False),
-        (False, True),
+        pytest.param(False, True, marks=pytest.mark.slow),
         pytest.param(True, True, marks=pytest.mark.slow),
     ],
 )
@@ -291,7 +291,14 @@ def with_a_bad_batch(bad):
     return (x, damaged), (np.delete(x, rows, axis=0), np.delete(y, rows, axis=0))
 
 
-@pytest.mark.parametrize(("bad", "jit_compile"), [(np.nan, False), (1e30, False), (np.inf, True)])
+@pytest.mark.parametrize(
+    ("bad", "jit_compile"),
+    [
+        (np.nan, False),
+        pytest.param(1e30, False, marks=pytest.mark.slow),
+        pytest.param(np.inf, True, marks=pytest.mark.slow),
+    ],
+)
 def test_skip_leaves_the_whole_update_out(bad, jit_compile):
     damaged, without = with_a_bad_batch(bad)
     model, hook = small_model("adam", jit_compile=jit_compile), GradientHook(nonfinite="skip")
@@ -494,6 +501,7 @@ def test_a_plain_fit_afterwards_is_plain_and_needs_no_new_trace():
     assert_plain(model)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_saved_during_fit_loads(tmp_path):
     path = str(tmp_path / "model.keras")
     model = small_model("adam")
@@ -568,6 +576,7 @@ def test_gradient_flow_equals_state_gradients():
     assert not np.allclose(flow.norms[0], flow.norms[1])
 
 
+@pytest.mark.slow
 def test_gradient_flow_changes_nothing():
     ends = []
     for callbacks in ([], [GradientFlow(*probe())]):
@@ -591,7 +600,9 @@ def tagger(skip=False):
     return model
 
 
-@pytest.mark.parametrize(("name", "skip"), [("first", False), ("second", True)])
+@pytest.mark.parametrize(
+    ("name", "skip"), [pytest.param("first", False, marks=pytest.mark.slow), ("second", True)]
+)
 def test_gradient_flow_with_masks_and_a_path_around_the_layer(name, skip):
     model = tagger(skip)
     x = np.array([[1, 2, 3], [4, 5, 0], [6, 0, 0]])

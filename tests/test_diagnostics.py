@@ -111,7 +111,7 @@ def test_equals_a_hand_unrolled_tape_under_a_mask(cell, state, jit_compile):
     assert np.abs(ours[0, 4:]).max() == 0  # after the last real step nothing depends on it
 
 
-@pytest.mark.parametrize("zero_output", [False, True])
+@pytest.mark.parametrize("zero_output", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_masked_outputs_are_those_of_the_layer(zero_output):
     layer = random_layer("gru", return_sequences=True, zero_output_for_mask=zero_output)
     x, _ = data()
@@ -178,6 +178,7 @@ def test_takes_the_library_layers_with_a_scalar_loss(kind):
     np.testing.assert_allclose(ours, unrolled(layer, x, readout, 0, zeros), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_unrolled_and_backwards_layers():
     x, states = data()
     plain = state_gradients(random_layer("gru"), x, readout, initial_state=states["gru"])
@@ -210,6 +211,7 @@ def test_the_returned_state_can_carry_the_loss():
     np.testing.assert_allclose(ours[:, -1], tape.gradient(loss, c), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_stateful_layer_starts_from_its_state_and_keeps_it():
     x, states = data()
     plain = state_gradients(random_layer("gru"), x, readout, initial_state=states["gru"])
@@ -389,6 +391,7 @@ def test_bad_input_of_the_others_is_named():
         input_gradients(keras.layers.GRU(3), x, readout)
 
 
+@pytest.mark.slow
 def test_many_layers_make_no_noise(caplog, capfd):
     """TensorFlow warns of retracing, and of lambdas that it cannot read, unless told not to."""
     x, _ = data()

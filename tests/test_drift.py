@@ -521,7 +521,11 @@ MODULE = "import pytest\npytest.skip({reason!r}, allow_module_level=True)\n"
 @pytest.mark.parametrize(
     ("ci", "failing"),
     [
-        ("true", ["test_mark", "test_module", "test_not_run", "test_skip", "test_xfail"]),
+        pytest.param(
+            "true",
+            ["test_mark", "test_module", "test_not_run", "test_skip", "test_xfail"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param("false", [], marks=pytest.mark.slow),
     ],
 )

@@ -449,7 +449,7 @@ def test_bidirectional_stacked_and_mixed(kind):
     t.assert_bidirectional_stacked_and_mixed(lambda **kw: kind(t.UNITS, **kw))
 
 
-@pytest.mark.parametrize("kind", slow_for(GRUCell, MinGRUCell))
+@pytest.mark.parametrize("kind", slow_for(GRUCell, ResetAfterGRUCell, MinGRUCell))
 def test_trained_saved_and_loaded(kind, tmp_path):
     t.assert_survives_training_and_saving(lambda: kind(t.UNITS), tmp_path)
 

@@ -258,7 +258,7 @@ def often(values, quick):
 
 
 DTYPES = ["float32", "float64", "mixed_float16"]
-QUICK = [*[(way, "float32") for way in ("loop", "masked", "jit")], ("loop", "mixed_float16")]
+QUICK = [*[(way, "float32") for way in ("loop", "masked")], ("loop", "mixed_float16")]
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_bidirectional_stacked_and_mixed(kind):
     t.assert_bidirectional_stacked_and_mixed(lambda **kw: kind(t.UNITS, **kw))
 
 
-@pytest.mark.parametrize("kind", often(CELLS, lambda kind: kind is PeepholeLSTMCell))
+@pytest.mark.parametrize("kind", often(CELLS, lambda kind: False))
 def test_trained_saved_and_loaded(kind, tmp_path):
     t.assert_survives_training_and_saving(lambda: kind(t.UNITS), tmp_path)
 

@@ -84,6 +84,14 @@ def test_initializers_show_the_largest_and_the_median(results):
     plt.close("all")
 
 
+def test_initializers_cut_neither_panel_short():
+    falling = np.exp(-np.arange(1, 11)[:, None] * np.array([0.1, 1, 3]))[None]  # (1, 10, 3)
+    result = {"singular_values": falling, "spectral_radius": np.ones(1)}
+    largest, median = plots.plot_initializers({"one": result})
+    assert largest.get_ylim()[0] < np.exp(-10)  # the least median
+    assert median.get_ylim() == largest.get_ylim()
+
+
 def test_initializers_on_given_axes(results):
     import matplotlib.pyplot as plt
 

@@ -58,8 +58,15 @@ def test_mutants_are_caught(name):
         equals_numpy(t.mutant(vanilla, *MUTANTS[name]).VanillaRNNCell)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_float16"])
-@pytest.mark.parametrize("way", t.WAYS)
+QUICK = [("loop", "float32"), ("masked", "float32"), ("loop", "mixed_float16")]
+COMBINATIONS = [
+    pytest.param(way, dtype, marks=[pytest.mark.slow] * ((way, dtype) not in QUICK))
+    for way in t.WAYS
+    for dtype in ("float32", "float64", "mixed_float16")
+]
+
+
+@pytest.mark.parametrize(("way", "dtype"), COMBINATIONS)
 def test_equals_keras_in_a_layer_gradients_included(way, dtype):
     kinds = (VanillaRNNCell, layers.SimpleRNNCell)
     t.assert_equals_keras(*[kind(t.UNITS, dtype=dtype) for kind in kinds], way, dtype)

@@ -352,7 +352,7 @@ def test_bidirectional_stacked_and_mixed(kind):
 
 
 @pytest.mark.parametrize(
-    "kind", [*(pytest.param(k, marks=pytest.mark.slow) for k in KINDS[:3]), normed_zoned]
+    "kind", [pytest.param(k, marks=pytest.mark.slow) for k in (*KINDS[:3], normed_zoned)]
 )
 def test_trained_saved_and_loaded(kind, tmp_path):
     t.assert_survives_training_and_saving(kind, tmp_path)
