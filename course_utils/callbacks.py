@@ -15,7 +15,6 @@ __all__ = [
     "PercentileClipping",
 ]
 
-NOT_SEEN = -1.0  # in place of a norm: no gradient has passed
 TINY = float(np.finfo("float32").tiny)  # a threshold of 0 would divide 0 by 0
 
 
@@ -155,10 +154,10 @@ class GradientHook(keras.callbacks.Callback):
         return gradients
 
     def see(self, gradients):
-        """Write the row of this step, global norm first; part of the train step."""
+        """Write the row of this step, with the number of rows so far and the global norm first."""
         each, norm = _norms(_squares(gradients))
         first, *watched = [[tf.cast(v, tf.float32)] for v in (norm, *self.watched)]
-        self._row.assign(tf.concat([first, each, *watched], axis=0))
+        self._row.assign(tf.concat([self._row[:1] + 1, first, each, *watched], axis=0))
         return norm
 
     def on_train_begin(self, logs=None):
@@ -168,8 +167,8 @@ class GradientHook(keras.callbacks.Callback):
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         self.names, self.skipped, self._rows = [v.path for v in model.trainable_variables], 0, []
-        self._blank = np.full(1 + len(self.names) + len(self.watched), NOT_SEEN, "float32")
-        self._row = tf.Variable(self._blank, trainable=False)
+        self._seen = 0  # rows read
+        self._row = tf.Variable(tf.zeros(2 + len(self.names) + len(self.watched)), trainable=False)
         self._run = _Run.of(model)
         before = sum(hook.key == self.key for hook in self._run.hooks)
         self._key = f"{self.key}_{before}" if before else self.key
@@ -181,9 +180,8 @@ class GradientHook(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Read the row of this step, and count or raise if its update was left out."""
-        row = self._row.numpy()
-        self._row.assign(self._blank)
-        passed = row[0] != NOT_SEEN
+        seen, *row = self._row.numpy()
+        row, passed, self._seen = np.array(row), seen != self._seen, seen
         if not passed and self._run.optimizer is self.model.optimizer:  # no loss scaler
             raise RuntimeError(f"{type(self).__name__} saw no gradient of the last step.")
         self._rows.append(row if passed else np.full_like(row, np.nan))
