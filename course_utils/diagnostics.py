@@ -72,7 +72,7 @@ class _Recorder(keras.layers.Layer):
 
 
 def _sizes(cell):
-    return list(cell.state_size) if isinstance(cell.state_size, list | tuple) else [cell.state_size]
+    return keras.tree.flatten(cell.state_size)
 
 
 def _step(cell, inputs, states, training):

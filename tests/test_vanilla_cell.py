@@ -42,7 +42,7 @@ MUTANTS = {
     "no bias": ("if self.use_bias:", "if False:"),
     "bias twice": ("ops.add(a, self.bias)", "ops.add(a, 2 * self.bias)"),
     "bias reversed": ("ops.add(a, self.bias)", "ops.add(a, ops.flip(self.bias))"),
-    "state forgotten": ("(h,) = states", "h = 0 * states[0]"),
+    "state forgotten": ("(h,) = self.check_states(states)", "h = 0 * states[0]"),
     "no activation": ("h = self.activation(a)", "h = a"),
     "activation twice": ("self.activation(a)", "self.activation(self.activation(a))"),
     "state before the activation": ("return h, [h]", "return h, [a]"),

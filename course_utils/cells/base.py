@@ -20,7 +20,7 @@ class RecurrentCell(keras.layers.Layer):
 
     A subclass sets the class attribute `gates` (G), overrides `state_size` if it carries more than
     one state, and writes `call(inputs, states, training=False) -> (output, new_states)`, whose
-    first line is `self.check_states(states)`.
+    first line unpacks `self.check_states(states)`.
 
     Args:
         units: N, the width of the state; a positive integer.
@@ -37,8 +37,8 @@ class RecurrentCell(keras.layers.Layer):
         >>> import keras
         >>> class SumCell(RecurrentCell):
         ...     def call(self, inputs, states, training=False):
-        ...         self.check_states(states)
-        ...         h = keras.ops.matmul(inputs, self.kernel) + states[0]
+        ...         (h,) = self.check_states(states)
+        ...         h = keras.ops.matmul(inputs, self.kernel) + h
         ...         return h, [h]
         >>> keras.layers.RNN(SumCell(3))(keras.ops.ones((2, 5, 4))).shape.as_list()
         [2, 3]
@@ -98,7 +98,7 @@ class RecurrentCell(keras.layers.Layer):
 
     def get_initial_state(self, batch_size=None):
         """Zeros, one array of shape (batch, size) per state."""
-        sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
+        sizes = keras.tree.flatten(self.state_size)
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in sizes]
 
     def check_states(self, states):

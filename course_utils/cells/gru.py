@@ -71,8 +71,8 @@ class GRUCell(RecurrentCell):
 
     def call(self, inputs, states, training=False):
         """Return `(h, [h])` for `inputs` (batch, D) and `states` [(batch, N)]."""
-        self.check_states(states)
-        (h,), N, U = states, self.units, self.recurrent_kernel
+        (h,) = self.check_states(states)
+        N, U = self.units, self.recurrent_kernel
 
         x = ops.matmul(inputs, self.kernel)  # (batch, 3 * units)
         if self.use_bias:
@@ -167,8 +167,8 @@ class ResetAfterGRUCell(GRUCell):
 
     def call(self, inputs, states, training=False):
         """Return `(h, [h])` for `inputs` (batch, D) and `states` [(batch, N)]."""
-        self.check_states(states)
-        (h,), N = states, self.units
+        (h,) = self.check_states(states)
+        N = self.units
 
         x = ops.matmul(inputs, self.kernel)  # (batch, 3 * units)
         u = ops.matmul(h, self.recurrent_kernel)  # (batch, 3 * units)
@@ -262,8 +262,7 @@ class MinGRUCell(GRUCell):
 
     def call(self, inputs, states, training=False):
         """Return `(h, [h])` for `inputs` (batch, D) and `states` [(batch, N)]."""
-        self.check_states(states)
-        (h,) = states
+        (h,) = self.check_states(states)
 
         x = ops.matmul(inputs, self.kernel)  # (batch, 2 * units)
         if self.use_bias:

@@ -41,8 +41,7 @@ class VanillaRNNCell(RecurrentCell):
 
     def call(self, inputs, states, training=False):
         """Return `(h, [h])` for `inputs` (batch, D) and `states` [(batch, N)]."""
-        self.check_states(states)
-        (h,) = states
+        (h,) = self.check_states(states)
         a = ops.matmul(inputs, self.kernel)  # (batch, units)
         if self.use_bias:
             a = ops.add(a, self.bias)

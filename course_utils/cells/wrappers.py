@@ -9,11 +9,6 @@ from keras import ops
 __all__ = ["WeightNormCell", "ZoneoutCell"]
 
 
-def _sizes(cell):
-    size = cell.state_size
-    return list(size) if isinstance(size, (list, tuple)) else [size]
-
-
 def _validate(cell):
     """Refuse what is no single cell, and a cell with dropout."""
     stacked = isinstance(cell, (keras.layers.RNN, keras.layers.StackedRNNCells))
@@ -43,7 +38,8 @@ class _WrapperCell(keras.layers.Layer):
             raise ValueError("`dtype` must be the cell's, {}. Received: dtype={}".format(*names))
         self.cell = cell
         self.state_size = cell.state_size
-        self.output_size = getattr(cell, "output_size", _sizes(cell)[0])  # Keras' rule
+        self._sizes = keras.tree.flatten(cell.state_size)
+        self.output_size = getattr(cell, "output_size", self._sizes[0])  # Keras' rule
         self._accepts_training = "training" in inspect.signature(cell.call).parameters
 
     def build(self, input_shape):
@@ -56,7 +52,7 @@ class _WrapperCell(keras.layers.Layer):
         """The inner cell's initial state; zeros if it does not say."""
         if hasattr(self.cell, "get_initial_state"):
             return self.cell.get_initial_state(batch_size=batch_size)
-        return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in _sizes(self.cell)]
+        return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in self._sizes]
 
     def get_config(self):
         """The arguments of `__init__`, for saving and copying."""
@@ -124,7 +120,7 @@ class ZoneoutCell(_WrapperCell):
 
     def __init__(self, cell, rates, seed=None, **kwargs):
         super().__init__(cell, **kwargs)
-        count = len(_sizes(cell))
+        count = len(self._sizes)
         self.rates = list(rates) if isinstance(rates, (list, tuple)) else [rates] * count
         in_range = all(isinstance(z, numbers.Real) and 0 <= z < 1 for z in self.rates)
         if not in_range or len(self.rates) != count:
