@@ -176,6 +176,8 @@ def gated_cells_against_keras_cells():
 
     names = ("LSTMCell", "PeepholeLSTMCell", "LayerNormLSTMCell", "GRUCell", "ResetAfterGRUCell")
     functions = {name: train_steps(keras.layers.RNN(getattr(cells, name)(128))) for name in names}
+    normed = cells.BatchNormRNN(cells.BatchNormLSTMCell(128, steps=100))
+    functions["BatchNormLSTMCell"] = train_steps(normed)
     functions["keras LSTMCell"] = train_steps(keras.layers.RNN(keras.layers.LSTMCell(128)))
     for after in (False, True):
         cell = keras.layers.GRUCell(128, reset_after=after)
@@ -185,6 +187,7 @@ def gated_cells_against_keras_cells():
         ("LSTMCell", "keras LSTMCell", 1.05),
         ("PeepholeLSTMCell", "keras LSTMCell", 1.2),
         ("LayerNormLSTMCell", "LSTMCell", 2.0),
+        ("BatchNormLSTMCell", "LSTMCell", None),
         ("GRUCell", "keras GRUCell, reset_after=False", 1.05),
         ("ResetAfterGRUCell", "keras GRUCell, reset_after=True", 1.05),
     ):

@@ -1,6 +1,7 @@
 """Recurrent cells for `keras.layers.RNN`, written to be read."""
 
 from course_utils.cells.base import RecurrentCell
+from course_utils.cells.batch_norm import BatchNormLSTMCell, BatchNormRNN
 from course_utils.cells.contract import CellReport, check_cell
 from course_utils.cells.gru import GRUCell, MinGRUCell, ResetAfterGRUCell
 from course_utils.cells.lstm import LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
@@ -8,6 +9,8 @@ from course_utils.cells.vanilla import VanillaRNNCell
 from course_utils.cells.wrappers import WeightNormCell, ZoneoutCell
 
 __all__ = [
+    "BatchNormLSTMCell",
+    "BatchNormRNN",
     "CellReport",
     "GRUCell",
     "LSTMCell",
