@@ -77,7 +77,7 @@ def load_python_docs(*, seed=0):
         >>> len(docs["train"]) > 5 * len(docs["test"]) > 0
         True
 
-    For the language models of later lessons.
+    First used in lesson 10.
     """
     from pydoc_data.topics import topics
 
@@ -139,6 +139,13 @@ def load_study(name):
     return Study(rows, runpy.run_path(str(script))["run"], about)
 
 
+def study_source(script):
+    """The bytes of a study's script and of the scripts beside it that it names, "NN_topic.py"."""
+    source = script.read_bytes()
+    named = sorted(set(re.findall(rb'"(\d\d_\w+\.py)"', source)))
+    return source + b"".join(script.with_name(name.decode()).read_bytes() for name in named)
+
+
 def _results(name):
     """The rows of a study and what is said about them, checked."""
     script = ROOT / "studies" / f"{name}.py"
@@ -156,10 +163,10 @@ def _results(name):
         hashes = about["rows_sha256"], about["script_sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file.name} is damaged ({error!r}). {restore}") from error
-    other = f"was measured by another version of {script.name}"
+    other = f"was measured by another version of {script.name} or of a study that it names"
     for expected, content, problem, mend in (
         (hashes[0], json.dumps(rows).encode(), "is damaged", restore),
-        (hashes[1], script.read_bytes(), other, "Rebuild it with `make studies`."),
+        (hashes[1], study_source(script), other, "Rebuild it with `make studies`."),
     ):
         found = hashlib.sha256(content).hexdigest()
         if found != expected:

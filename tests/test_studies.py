@@ -48,3 +48,21 @@ def test_a_study_is_resumed_and_then_current(runner, tmp_path, capsys):
     assert runner.is_current(script)
     script.write_text(SCRIPT + "\n")
     assert not runner.is_current(script)
+
+
+def test_a_study_is_not_current_when_one_that_it_builds_on_changed(runner, tmp_path):
+    base = tmp_path / "studies" / "96_base.py"
+    base.write_text("FACTOR = 2\n")
+    script = tmp_path / "studies" / "97_square.py"
+    script.write_text(
+        "import pathlib, runpy\nSETTINGS = [{'x': 1}]\n"
+        'BASE = runpy.run_path(str(pathlib.Path(__file__).with_name("96_base.py")))\n'
+        "def run(*, x):\n    return {'y': BASE['FACTOR'] * x}\n"
+    )
+    runner.measure(script)
+    assert runner.is_current(script)
+    assert datasets.load_study("97_square").values("y").tolist() == [2]
+    base.write_text("FACTOR = 3\n")
+    assert not runner.is_current(script)
+    with pytest.raises(ValueError, match=r"another version of 97_square\.py or of a study"):
+        datasets.load_study("97_square")
