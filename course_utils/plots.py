@@ -8,8 +8,6 @@ import numpy as np
 __all__ = [
     "COLORS",
     "label_lines",
-    "plot_clipped_share",
-    "plot_course_map",
     "plot_curves",
     "plot_gated_cell",
     "plot_gradient_against_lag",
@@ -18,27 +16,6 @@ __all__ = [
     "plot_norms",
     "plot_unrolled_network",
 ]
-
-# The map: the lessons by part, each part a column, and the row of each lesson.
-_PARTS = {
-    "I  Recurrence": "Start here|A network\nfrom scratch|Backprop.\nthrough time|"
-    "Vanishing\ngradients",
-    "II  Training": "Initialization|Clipping|LSTM|GRU|Deep,\nbidirectional|Learning rates",
-    "III  Generalization": "Regularization|Normalization|Hyper-\nparameters",
-    "IV  Tasks": "Language\nmodel|Sentiment|Time series|Encoder–\ndecoder|Attention|Speech|"
-    "Image\ncaptioning|Video",
-    "V  Beyond": "Interpretability|Compression|Parallel\nrecurrence|External\nmemory|Graphs|"
-    "Claims on trial\n(needs all)",
-}
-_ROWS = (0, 1, 2, 3, 0, 1, 2, 3, 4, 7, 0, 1, 7, 0, 1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 6, 7)
-_TITLES = [(title, k) for k, part in enumerate(_PARTS.values()) for title in part.split("|")]
-_LESSONS = [(*title, row) for title, row in zip(_TITLES, _ROWS, strict=True)]
-_BUILDS_ON = (
-    *((0, 1), (1, 2), (2, 3), (3, 4), (3, 5), (3, 6), (3, 9), (6, 7), (7, 8), (7, 10), (10, 11)),
-    *((9, 12), (10, 13), (13, 14), (7, 15), (7, 16), (7, 23), (7, 20), (16, 17), (8, 18)),
-    *((17, 19), (14, 21), (17, 21), (13, 22), (17, 24)),
-)
-_BOX = (1.38, 0.4)  # width and height of a box on the map
 
 # The gated cells in stages: the stage, what it adds, at which points. "-" is a line, "->" an arrow,
 # "^" an arrow with a dot at every point but its last, "." a dot; anything else is a text.
@@ -188,40 +165,6 @@ def plot_norms(norms, *, steps=None, threshold=None, ax=None):
     return ax
 
 
-def plot_clipped_share(clipped, *, window=50, ax=None):
-    """Draw the share of the last steps in which the gradient was clipped.
-
-    Args:
-        clipped: dict of label to array (steps,) or (seeds, steps): True where a step was clipped.
-        window: over how many steps the share is taken; over those so far at the start.
-        ax: matplotlib axes, or None for new ones.
-
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError: if an array holds anything but True and False, or `window` is not a positive
-            integer.
-
-    First used in lesson 05.
-    """
-    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
-        raise ValueError(f"`window` must be a positive integer. Received: window={window!r}")
-    shares = {}
-    for label, flags in clipped.items():
-        total = np.cumsum(np.atleast_2d(flags), axis=1, dtype="float64")
-        if not np.isin(flags, (0, 1)).all():
-            raise ValueError(
-                "`clipped` must hold True and False, such as norms > threshold. "
-                f"Received: {label!r} with {np.max(flags)}"
-            )
-        before = np.pad(total, ((0, 0), (window, 0)))[:, : total.shape[1]]
-        shares[label] = 100 * (total - before) / np.minimum(1 + np.arange(total.shape[1]), window)
-    ax = plot_curves(shares, xlabel="step", ylabel=f"clipped (% of the last {window} steps)", ax=ax)
-    ax.set_ylim(-3, 103)
-    return ax
-
-
 def plot_gradient_flow(norms, *, ax=None):
     """Draw the size of dL/dh_t as a heat map: a row for every lag, a column for every epoch.
 
@@ -339,78 +282,6 @@ def plot_gated_cell(kind, *, stage=None, ax=None):
     ax.set(xlim=(-0.7, 9.2), ylim=(-0.4, 4.5), aspect="equal")
     ax.axis("off")
     return ax
-
-
-def plot_course_map(lessons_here, *, ax=None):
-    """Draw the course as a map: a box for each lesson, an arrow where one builds on another.
-
-    Args:
-        lessons_here: numbers of the lessons that are filled; the others are outlined.
-        ax: matplotlib axes, or None for new ones.
-
-    Returns:
-        The axes.
-
-    First used in lesson 00.
-    """
-    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-
-    ax = _axes(ax, (8.4, 5.3))
-    ax.set(xlim=(0, 8.4), ylim=(5.3, 0))  # in inches on axes of its own
-    ax.axis("off")
-    ax.text(0.03, 0.15, "The course as a map", fontsize=12, weight="bold", va="center")
-    legend = "filled: in your folder     outlined: planned"
-    ax.text(8.37, 0.15, legend, fontsize=10, ha="right", va="center")
-    for column, part in enumerate(_PARTS):
-        x = _map_place(column, 0)[0]
-        ax.text(x, 0.53, part, ha="center", va="center", fontsize=10, weight="bold")
-    for start, end in sorted(_BUILDS_ON, key=lambda edge: edge[1] in lessons_here):
-        color, width = (COLORS[0], 1.8) if end in lessons_here else ("0.6", 1)
-        style = {"arrowstyle": "-|>", "mutation_scale": 9, "zorder": 1, "fill": False}
-        path = _map_route(start, end)
-        ax.add_patch(FancyArrowPatch(path=path, edgecolor=color, lw=width, **style))
-    for number, (title, column, row) in enumerate(_LESSONS):
-        x, y = _map_place(column, row)
-        face, ink = (COLORS[0], "white") if number in lessons_here else ("white", "0.25")
-        corner = (x - _BOX[0] / 2, y - _BOX[1] / 2)
-        box = FancyBboxPatch(corner, *_BOX, boxstyle="round,pad=0,rounding_size=0.07")
-        edge = COLORS[0] if number in lessons_here else "0.6"
-        box.set(facecolor=face, edgecolor=edge, linewidth=1.1, zorder=2)
-        ax.add_patch(box)
-        text = {"color": ink, "va": "center", "fontsize": 9, "linespacing": 1.05}
-        ax.text(x - 0.65, y, f"{number:02d}", weight="bold", **text)
-        ax.text(x - 0.45, y, title, **text)
-    return ax
-
-
-def _map_place(column, row):
-    """The middle of a box."""
-    return 0.7 + 1.75 * column, 0.93 + 0.57 * row
-
-
-def _map_route(start, end):
-    """The path of an arrow: down a column, or to the right, from box to box."""
-    from matplotlib.path import Path
-
-    (_, column, row), (_, to_column, to_row) = _LESSONS[start], _LESSONS[end]
-    (x, y), (to_x, to_y) = _map_place(column, row), _map_place(to_column, to_row)
-    curve = [Path.CURVE4] * 3
-    if column == to_column and to_row == row + 1:
-        return Path([(x, y + _BOX[1] / 2), (x, to_y - _BOX[1] / 2)])
-    if column == to_column:  # around the boxes between them
-        x, y, to_y = x + _BOX[0] / 2, y + 0.1, to_y - 0.05
-        side = [(x, y), (x + 0.3, y), (x + 0.3, to_y), (x, to_y)]
-        return Path(side, [Path.MOVETO, *curve])
-    x, to_x = x + _BOX[0] / 2, to_x - _BOX[0] / 2
-    if (start, end) == (7, 23):  # a lane of its own, between two rows
-        lane, y, near, far = y - 0.285, y - 0.12, x + 0.35, to_x - 0.35
-        points = [(x, y), (x + 0.15, y), (x + 0.2, lane), (near, lane)]
-        points += [(far, lane), (to_x - 0.2, lane), (to_x - 0.2, to_y), (to_x, to_y)]
-        return Path(points, [Path.MOVETO, *curve, Path.LINETO, *curve])
-    if (start, end) == (17, 21):
-        to_y += 0.1  # apart from the arrow that arrives from lesson 14
-    bend = x + (0.75 if to_x - x > 1 else 0.5) * (to_x - x)
-    return Path([(x, y), (bend, y), (bend, to_y), (to_x, to_y)], [Path.MOVETO, *curve])
 
 
 def label_lines(ax, *, gap=0.05):

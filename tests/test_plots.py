@@ -121,35 +121,6 @@ def test_norms_with_a_threshold_that_moves_and_without_one(ax):
     assert len(ax.get_lines()) == 1
 
 
-def test_the_share_of_the_last_steps_that_were_clipped(ax):
-    clipped = {
-        "one": np.array([True, False, True, True, False, False]),
-        "two": [[1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]],
-    }
-    assert plots.plot_clipped_share(clipped, window=2, ax=ax) is ax
-    one, two = ax.get_lines()
-    np.testing.assert_allclose(one.get_ydata(), [100, 50, 50, 100, 50, 0])
-    np.testing.assert_allclose(two.get_ydata(), [50] * 6)
-    assert "% of the last 2 steps" in ax.get_ylabel() and ax.get_xlabel() == "step"
-    assert ax.get_ylim()[0] < 0 and ax.get_ylim()[1] > 100
-
-
-@pytest.mark.parametrize("window", [1, 3, 50])
-def test_the_share_is_a_running_mean(ax, window):
-    flags = np.random.default_rng(0).random(40) < 0.3
-    plots.plot_clipped_share({"a": flags}, window=window, ax=ax)
-    expected = [100 * flags[max(0, t + 1 - window) : t + 1].mean() for t in range(40)]
-    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), expected)
-
-
-def test_what_is_no_flag_is_refused(ax):
-    with pytest.raises(ValueError, match=r"`clipped` must hold True and False.*'a' with 3.0"):
-        plots.plot_clipped_share({"a": [0.5, 3.0]}, ax=ax)
-    for window in (0, 2.5, True):
-        with pytest.raises(ValueError, match=f"`window` must be a positive integer.*={window}"):
-            plots.plot_clipped_share({"a": [True]}, window=window, ax=ax)
-
-
 def test_the_heat_map_has_a_row_per_lag_and_a_column_per_epoch(ax):
     norms = np.array([[1e-6, 1e-4, 1.0], [0.0, 1e-2, 10.0]])  # two epochs, three steps
     assert plots.plot_gradient_flow(norms, ax=ax) is ax
@@ -215,40 +186,6 @@ def test_a_cell_or_stage_that_does_not_exist_is_refused(ax):
     for stage in (0, 5, "f"):
         with pytest.raises(ValueError, match=f"`stage` must be None or 1 to 4.*{stage!r}"):
             plots.plot_gated_cell("lstm", stage=stage, ax=ax)
-
-
-def test_the_map_fills_the_lessons_that_are_here(ax):
-    from matplotlib.colors import to_hex
-    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-
-    assert plots.plot_course_map({0, 3}, ax=ax) is ax
-    boxes = [p for p in ax.patches if isinstance(p, FancyBboxPatch)]
-    filled = [to_hex(box.get_facecolor()).upper() == plots.COLORS[0] for box in boxes]
-    assert len(boxes) == 27 and [k for k, full in enumerate(filled) if full] == [0, 3]
-    arrows = [p for p in ax.patches if isinstance(p, FancyArrowPatch)]
-    assert sum(arrow.get_linewidth() > 1.5 for arrow in arrows) == 1  # 02 to 03
-    assert {f"{k:02d}" for k in range(27)} <= {t.get_text() for t in ax.texts}
-    assert min(t.get_fontsize() for t in ax.texts) >= 9
-
-
-def test_no_title_on_the_map_leaves_its_box():
-    import matplotlib.pyplot as plt
-
-    ax = plots.plot_course_map(range(27))
-    ax.figure.canvas.draw()
-    right = {}
-    for patch in ax.patches:
-        if hasattr(patch, "get_boxstyle"):
-            box = patch.get_window_extent()
-            right[round((box.y0 + box.y1) / 2), round(box.x0)] = box
-    titles = [t for t in ax.texts if t.get_fontsize() == 9]
-    assert len(titles) == 54
-    for text in titles:
-        extent = text.get_window_extent()
-        middle = ((extent.x0 + extent.x1) / 2, (extent.y0 + extent.y1) / 2)
-        box = next(box for box in right.values() if box.contains(*middle))
-        assert box.x0 < extent.x0 and extent.x1 < box.x1, text.get_text()
-    plt.close("all")
 
 
 def test_without_axes_a_figure_is_made():
