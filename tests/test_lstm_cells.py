@@ -333,7 +333,8 @@ def test_trained_saved_and_loaded(kind, tmp_path):
     t.assert_survives_training_and_saving(lambda: kind(t.UNITS), tmp_path)
 
 
-@pytest.mark.parametrize("kind", often(CELLS, lambda kind: kind is LayerNormLSTMCell))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", CELLS)
 def test_keeps_the_cell_contract(kind):
     report = check_cell(kind(t.UNITS))
     assert report.ok, report

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 
 def stderr_of(code, path=""):
     environment = os.environ | {"PYTHONPATH": str(path)}
@@ -13,6 +15,7 @@ def stderr_of(code, path=""):
     ).stderr
 
 
+@pytest.mark.slow
 def test_nothing_is_written_at_the_start():
     assert stderr_of("import course_utils.quiet, keras; keras.ops.ones(3)") == ""
 
