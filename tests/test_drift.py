@@ -253,6 +253,7 @@ def test_nbval_sees_the_change(name, nbval):
     assert (number in nbval["changed"]) == red, nbval["changed"].get(number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES | FORM_ONLY)
 def test_the_form_shows_the_change(name, lesson, tmp_path):
     number, change, _, expected = (CHANGES | FORM_ONLY)[name]
@@ -379,6 +380,7 @@ def test_a_faulty_exercise_is_seen(change, expected):
 # --- lessons ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
