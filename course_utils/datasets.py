@@ -4,18 +4,25 @@ Nothing here touches the network. Files under `datasets/` are checked against th
 card before they are read.
 """
 
-import dataclasses
 import hashlib
-import json
 import pathlib
 import re
 import runpy
 
 import numpy as np
 
-__all__ = ["Study", "load_digit_sequences", "load_python_docs", "load_study", "verify"]
+__all__ = [
+    "load_digit_sequences",
+    "load_number_names",
+    "load_python_docs",
+    "load_sentiment",
+    "load_series",
+    "load_study",
+    "verify",
+]
 
 ROOT = pathlib.Path(__file__).parents[1]
+SERIES = ("sunspots", "co2")
 
 
 def load_digit_sequences(by="row", *, seed=0):
@@ -102,24 +109,102 @@ def load_python_docs(*, seed=0):
     return parts
 
 
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """A measured table that ships, and the function that measured it.
+def load_series(name):
+    """A real time series that ships: "sunspots" (yearly) or "co2" (monthly).
 
-    `rows` is a list of dicts, one per run: its setting and what came of it. `run(**setting)`
-    measures one row anew. `about` holds the settings, library versions and hash of the script.
+    Args:
+        name: "sunspots", yearly sunspot numbers from 1700 to 2008, or "co2", carbon dioxide in the
+            air at Mauna Loa in ppm, from March 1958 to December 2001; each has a card in
+            `datasets/`.
+
+    Returns:
+        `times` and `values`, float64 arrays of one length; times in years, a month at its middle.
+
+    Raises:
+        ValueError: if there is no such series, or its file is damaged.
+        FileNotFoundError: if the file is missing.
+
+    Example:
+        >>> times, values = load_series("co2")
+        >>> len(values), round(float(times[0]), 3), float(values[0])
+        (526, 1958.208, 316.1)
+
+    First used in lesson 15.
     """
+    if name not in SERIES:
+        raise ValueError(f"`name` must be one of {list(SERIES)}. Received: name={name!r}")
+    columns = np.loadtxt(_verified(name).splitlines(), delimiter=",", skiprows=1, unpack=True)
+    if name == "co2":
+        return columns[0] + (columns[1] - 0.5) / 12, columns[2]
+    return columns
 
-    rows: list
-    run: object
-    about: dict
 
-    def values(self, name, **setting):
-        """The column `name` of all rows that match `setting`, as an array."""
-        rows = [r for r in self.rows if all(r[key] == value for key, value in setting.items())]
-        if not rows:
-            raise ValueError(f"`setting` matches no row of the study. Received: {setting}")
-        return np.array([row[name] for row in rows])
+def _verified(name):
+    """The text of a file whose SHA-256 stands in the card beside it, checked."""
+    file, card = (ROOT / "datasets" / f"{name}.{kind}" for kind in ("csv", "md"))
+    restore = f"Restore it with `git checkout datasets/{name}.csv datasets/{name}.md`."
+    for path in (file, card):
+        if not path.exists():
+            raise FileNotFoundError(f"{path.name} is missing. {restore}")
+    expected = re.findall(r"SHA-256: `(\w+)`", card.read_text(encoding="utf-8"))
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if expected != [found]:
+        difference = f"expected SHA-256 {', '.join(expected) or 'missing'}, found {found}"
+        raise ValueError(f"{file.name} is damaged: {difference}. {restore}")
+    return file.read_text(encoding="utf-8")
+
+
+def load_number_names(digits=9, *, train=5000, test=1000, seed=0):
+    """Numbers named in English and in German, to translate: `datasets/number_names.py`.
+
+    Args:
+        digits: the largest number of digits, 1 to 9.
+        train, test: how many numbers in each part; no number is in both.
+        seed: integer that decides which numbers.
+
+    Returns:
+        `train` and `test`: lists of (number, English words, German pieces of words).
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> train, _ = load_number_names(9, train=20, test=1)
+        >>> number, english, german = max(train)
+        >>> number, " ".join(english[-4:]), " ".join(german[-4:])
+        (756546904, 'nine hundred and four', 'tausend neun hundert vier')
+
+    First used in lesson 16.
+    """
+    return _script("datasets/number_names.py")["generate"](
+        digits, train=train, test=test, seed=seed
+    )
+
+
+def load_sentiment(seed=0):
+    """Synthetic sentences about films, positive or negative: see `datasets/sentiment.py`.
+
+    Args:
+        seed: integer that decides which sentences.
+
+    Returns:
+        A dict of lists of (sentence, label), the label 0 (negative) or 1: "train", "validation",
+        "same" (test, from the same grammar), "unseen_pairs" and "unseen_adjectives"; and
+        "unlabelled", a list of reviews without one.
+
+    Example:
+        >>> parts = load_sentiment()
+        >>> sorted(parts)
+        ['same', 'train', 'unlabelled', 'unseen_adjectives', 'unseen_pairs', 'validation']
+
+    First used in lesson 14.
+    """
+    return _script("datasets/sentiment.py")["generate"](seed=seed)
+
+
+def _script(path):
+    """What a script of the course defines, by name."""
+    return runpy.run_path(str(pathlib.Path(__file__).parents[1] / path))
 
 
 def load_study(name):
@@ -128,59 +213,31 @@ def load_study(name):
     Args:
         name: "NN_topic", for `studies/NN_topic.py` and `datasets/studies/NN_topic.json`.
 
+    Returns:
+        A `Study`, as `studies/results.py` defines it: `rows`, a list of dicts, one per run;
+        `values(name, **setting)`, a column of the rows that match; `run(**setting)`, which measures
+        one row anew; and `about`.
+
     Raises:
         FileNotFoundError: if the script or its results are missing.
         ValueError: if the results are damaged, or older than the script.
 
+    Example:
+        >>> study = load_study("02_truncation")
+        >>> len(study.rows) > 3, callable(study.run)
+        (True, True)
+
     First used in lesson 02.
     """
-    rows, about = _results(name)
-    script = ROOT / "studies" / f"{name}.py"
-    return Study(rows, runpy.run_path(str(script))["run"], about)
-
-
-def study_source(script):
-    """The bytes of a study's script and of the scripts beside it that it names, "NN_topic.py"."""
-    source = script.read_bytes()
-    named = sorted(set(re.findall(rb'"(\d\d_\w+\.py)"', source)))
-    return source + b"".join(script.with_name(name.decode()).read_bytes() for name in named)
-
-
-def _results(name):
-    """The rows of a study and what is said about them, checked."""
-    script = ROOT / "studies" / f"{name}.py"
-    file = ROOT / "datasets" / "studies" / f"{name}.json"
-    for path in (script, file):
-        if not path.exists():
-            raise FileNotFoundError(
-                f"`name` must be a study of the course; {path.name} is missing. "
-                f"Restore it with `git checkout {path.relative_to(ROOT)}`. Received: name={name!r}"
-            )
-    restore = f"Restore it with `git checkout {file.relative_to(ROOT)}`."
-    try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        rows, about = stored["rows"], stored["about"]
-        hashes = about["rows_sha256"], about["script_sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file.name} is damaged ({error!r}). {restore}") from error
-    other = f"was measured by another version of {script.name} or of a study that it names"
-    for expected, content, problem, mend in (
-        (hashes[0], json.dumps(rows).encode(), "is damaged", restore),
-        (hashes[1], study_source(script), other, "Rebuild it with `make studies`."),
-    ):
-        found = hashlib.sha256(content).hexdigest()
-        if found != expected:
-            difference = f"expected SHA-256 {expected}, found {found}"
-            raise ValueError(f"{file.name} {problem}: {difference}. {mend}")
-    return rows, about
+    return _script("studies/results.py")["load"](name, ROOT)
 
 
 def verify():
     """Check every data file that ships: a list of problems, empty when all is well."""
-    problems = []
-    for script in sorted((ROOT / "studies").glob("[0-9]*.py")):
+    problems = _script("studies/results.py")["problems"](ROOT)
+    for name in SERIES:
         try:
-            _results(script.stem)
+            _verified(name)
         except (OSError, ValueError) as error:
             problems.append(str(error))
     return problems

@@ -3,6 +3,8 @@
 Every function draws on `ax` (a new one if None), returns it, and never shows or saves.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 __all__ = [
@@ -12,40 +14,19 @@ __all__ = [
     "plot_gated_cell",
     "plot_gradient_against_lag",
     "plot_gradient_flow",
-    "plot_initializers",
-    "plot_norms",
     "plot_unrolled_network",
 ]
-
-# The gated cells in stages: the stage, what it adds, at which points. "-" is a line, "->" an arrow,
-# "^" an arrow with a dot at every point but its last, "." a dot; anything else is a text.
-_CELLS = {
-    "lstm": """1 c$_{t-1}$ 0,4; 1 c$_t$ 8.7,4; 1 -> .6,4 8.2,4; 1 + 4.6,4; 1 . 7,4; 1 tanh 7,3.3;
-        1 x$_t$ 0,0; 1 - .6,0 4.6,0; 1 h$_{t-1}$ 0,.6; 1 - .6,.6 4.6,.6; 1 g 4.6,1.5;
-        1 ^ 4.6,0 4.6,.6 4.6,1.1; 1 -> 4.6,1.9 4.6,3.7; 1 -> 7,4 7,2.5 8.2,2.5; 1 h$_t$ 8.7,2.5;
-        2 ^ 1.8,0 1.8,.6 1.8,1.1; 2 f 1.8,1.5; 2 -> 1.8,1.9 1.8,3.7; 2 × 1.8,4;
-        3 ^ 3.2,0 3.2,.6 3.2,1.1; 3 i 3.2,1.5; 3 -> 3.2,1.9 3.2,2.5 4.3,2.5; 3 × 4.6,2.5;
-        4 - 4.6,0 6,0; 4 - 4.6,.6 6,.6; 4 ^ 6,0 6,.6 6,1.1; 4 o 6,1.5; 4 -> 6,1.9 6,2.5 6.7,2.5;
-        4 × 7,2.5""",
-    "gru": """1 h$_{t-1}$ 0,4; 1 h$_t$ 8.7,4; 1 -> .6,4 8.2,4; 1 + 6.8,4; 1 . 1,4; 1 h̃ 6.8,1.5;
-        1 x$_t$ 0,0; 1 - .6,0 6.8,0; 1 - 1,4 1,.6 5.4,.6; 1 -> 5.4,.6 5.4,1.5 6.3,1.5;
-        1 ^ 6.8,0 6.8,1.1; 1 -> 6.8,1.9 6.8,3.7; 2 ^ 2.3,0 2.3,.6 2.3,1.1; 2 z 2.3,1.5;
-        2 -> 2.3,1.9 2.3,3.7; 2 × 2.3,4; 2 ^ 2.3,2.5 6.5,2.5; 2 1− 4.5,2.5; 2 × 6.8,2.5;
-        3 ^ 3.9,0 3.9,.6 3.9,1.1; 3 r 3.9,1.5; 3 -> 4.3,1.5 5.1,1.5; 3 × 5.4,1.5""",
-}
 
 # Okabe & Ito's palette, without its yellow, which is too pale for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
-_BESIDE = {"frameon": False, "loc": "center left", "bbox_to_anchor": (1, 0.5)}  # a legend
 
-
-def _axes(ax, size=(7, 4.2), **options):
+def _axes(ax, size=(7, 4.2)):
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=size, layout="constrained", **options)[1]
+    return plt.subplots(figsize=size, layout="constrained")[1]
 
 
 def plot_curves(curves, x=None, *, xlabel, ylabel, log=False, ax=None):
@@ -104,64 +85,6 @@ def plot_gradient_against_lag(curves, *, ax=None, relative=False):
     ylabel = "‖∂L/∂h$_t$‖" + (" / value at lag 0" if relative else "")
     ax = plot_curves(turned, xlabel="lag T − t (steps)", ylabel=ylabel, log=True, ax=ax)
     ax.axhline(1, color="gray", lw=0.8, zorder=0)
-    return ax
-
-
-def plot_initializers(results, *, ax=None):
-    """Draw the singular values of J_k ... J_1 against the number of steps k, on a log scale.
-
-    The largest on the left, the median on the right: geometric means over seeds, with a band from
-    the least to the greatest. The scale ends at 1e-30, where curves leave the picture.
-
-    Args:
-        results: what `course_utils.diagnostics.compare_initializers` returns.
-        ax: two matplotlib axes, or None for new ones.
-
-    Returns:
-        The two axes.
-
-    First used in lesson 04.
-    """
-    axes = _axes(ax, (10, 4.2), ncols=2, sharey=True)
-    for ax, name, pick in zip(axes, ("largest", "median"), (np.max, np.median), strict=True):
-        curves = {}
-        for label, result in results.items():
-            radius = np.mean(result["spectral_radius"])
-            curves[f"{label}\nρ = {radius:.2g}"] = pick(result["singular_values"], axis=-1)
-        steps = np.arange(1, 1 + next(iter(curves.values())).shape[1])
-        ylabel = f"{name} singular value of J$_k$ … J$_1$"
-        plot_curves(curves, steps, xlabel="steps k", ylabel=ylabel, log=True, ax=ax)
-        ax.axhline(1, color="gray", lw=0.8, zorder=0)
-    for ax in axes:  # only now: setting the limits of one freezes those of the other
-        ax.set_ylim(bottom=max(1e-30, ax.get_ylim()[0]))
-    axes[0].get_legend().remove()
-    axes[1].legend(**_BESIDE)
-    return axes
-
-
-def plot_norms(norms, *, steps=None, threshold=None, ax=None):
-    """Draw gradient norms over the steps of training, on a log scale.
-
-    Args:
-        norms: dict of label (a variable, a layer) to array (steps,) or (seeds, steps), such as
-            `steps` of `course_utils.callbacks.GradientMonitor`.
-        steps: array (steps,), or None for 0, 1, 2, ….
-        threshold: None, or the clipping threshold: a number, or an array (steps,).
-        ax: matplotlib axes, or None for new ones.
-
-    Returns:
-        The axes.
-
-    First used in lesson 05.
-    """
-    ax = plot_curves(norms, steps, xlabel="step", ylabel="gradient norm", log=True, ax=ax)
-    if threshold is not None:
-        points = ax.get_lines()[0].get_xdata()
-        line = np.broadcast_to(threshold, points.shape)
-        ax.plot(points, line, "--", color="black", label="threshold")
-    for line in ax.get_lines():
-        line.set_linewidth(1)
-    ax.legend(**_BESIDE)
     return ax
 
 
@@ -256,9 +179,10 @@ def plot_gated_cell(kind, *, stage=None, ax=None):
 
     First used in lesson 06.
     """
-    if kind not in _CELLS:
+    if kind not in ("lstm", "gru"):
         raise ValueError(f"`kind` must be 'lstm' or 'gru'. Received: kind={kind!r}")
-    parts = [part.split() for part in _CELLS[kind].split(";")]
+    drawn = Path(__file__).with_name("gated_cells.txt").read_text(encoding="utf-8")
+    parts = [part.split() for part in drawn.split(f"[{kind}]\n")[1].split("\n\n")[0].splitlines()]
     last = max(int(part[0]) for part in parts)
     if stage is not None and stage not in range(1, last + 1):
         raise ValueError(f"`stage` must be None or 1 to {last}. Received: stage={stage!r}")

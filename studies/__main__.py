@@ -15,7 +15,8 @@ import os
 import pathlib
 import time
 
-from course_utils.datasets import study_source  # sets TensorFlow's environment
+import course_utils  # noqa: F401  It sets TensorFlow's environment.
+from studies.results import source
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "datasets" / "studies"
@@ -33,14 +34,14 @@ def is_current(script):
     if not result.exists():
         return False
     about = json.loads(result.read_text(encoding="utf-8"))["about"]
-    return about["script_sha256"] == hashlib.sha256(study_source(script)).hexdigest()
+    return about["script_sha256"] == hashlib.sha256(source(script)).hexdigest()
 
 
 def measure(script):
     spec = importlib.util.spec_from_file_location(f"study_{script.stem}", script)
     study = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(study)
-    sha = hashlib.sha256(study_source(script)).hexdigest()
+    sha = hashlib.sha256(source(script)).hexdigest()
     partial = ROOT / "build" / "studies" / f"{script.stem}.{sha[:12]}.json"
     rows = json.loads(partial.read_text(encoding="utf-8")) if partial.exists() else []
     done = [{key: row[key] for key in study.SETTINGS[0]} for row in rows]

@@ -1,6 +1,7 @@
 """Data that ships: splits, checksums, and what a missing or damaged file says."""
 
 import json
+import runpy
 import shutil
 
 import numpy as np
@@ -56,6 +57,8 @@ def study(tmp_path, monkeypatch):
 
     (tmp_path / "studies").mkdir()
     (tmp_path / "datasets" / "studies").mkdir(parents=True)
+    for path in (datasets.ROOT / "datasets").glob("[sc]*.[cm]*"):
+        shutil.copy(path, tmp_path / "datasets")
     script = tmp_path / "studies" / "98_square.py"
     script.write_text("def run(x):\n    return {'y': x * x}\n")
     rows = [{"x": 2, "y": 4}, {"x": 3, "y": 9}]
@@ -109,5 +112,69 @@ def test_a_missing_file_is_named(study):
         datasets.load_study("98_square")
 
 
-def test_the_studies_that_ship_are_current():
+def test_what_ships_is_current():
     assert datasets.verify() == []
+
+
+@pytest.mark.parametrize(("name", "step", "size"), [("sunspots", 1, 309), ("co2", 1 / 12, 526)])
+def test_a_series_is_regular_and_whole(name, step, size):
+    times, values = datasets.load_series(name)
+    assert times.shape == values.shape == (size,) and values.dtype == np.float64
+    np.testing.assert_allclose(np.diff(times), step, rtol=1e-9)
+    assert np.isfinite(values).all() and (values >= 0).all()
+
+
+def test_the_series_are_rebuilt_as_they_ship(tmp_path):
+    for name in datasets.SERIES:
+        shutil.copy(datasets.ROOT / "datasets" / f"{name}.md", tmp_path)
+    runpy.run_path(str(datasets.ROOT / "datasets" / "build_series.py"))["build"](tmp_path)
+    for name in datasets.SERIES:
+        for file in (f"{name}.csv", f"{name}.md"):
+            shipped = (datasets.ROOT / "datasets" / file).read_bytes()
+            assert (tmp_path / file).read_bytes() == shipped, file
+
+
+def test_a_damaged_or_missing_series_is_named(study):
+    folder = study[1].parents[1]
+    with pytest.raises(ValueError, match=r"`name` must be one of .*'sunspots'.*name='stocks'"):
+        datasets.load_series("stocks")
+    (folder / "sunspots.csv").write_bytes((folder / "sunspots.csv").read_bytes()[:-3])
+    with pytest.raises(ValueError, match=r"sunspots.csv is damaged: expected SHA-256 .*checkout"):
+        datasets.load_series("sunspots")
+    (folder / "co2.md").unlink()
+    with pytest.raises(FileNotFoundError, match=r"co2.md is missing.*git checkout"):
+        datasets.load_series("co2")
+    (folder / "co2.md").write_text("no hash")
+    assert len(datasets.verify()) == 2
+
+
+def test_number_names_are_right_and_split():
+    train, test = datasets.load_number_names(9, train=300, test=100, seed=1)
+    assert len(train) == 300 and len(test) == 100
+    assert not {pair[0] for pair in train} & {pair[0] for pair in test}
+    by_hand = {
+        21: ("twenty one", "ein und zwanzig"),
+        101: ("one hundred and one", "ein hundert eins"),
+        1000: ("one thousand", "ein tausend"),
+        1000017: ("one million and seventeen", "eine million siebzehn"),
+    }
+    names = runpy.run_path(str(datasets.ROOT / "datasets" / "number_names.py"))
+    for number, (english, german) in by_hand.items():
+        assert " ".join(names["english"](number)) == english
+        assert " ".join(names["german"](number)) == german
+    again, _ = datasets.load_number_names(9, train=300, test=100, seed=1)
+    assert again == train != datasets.load_number_names(9, train=300, test=100, seed=2)[0]
+    assert {len(str(number)) for number, _, _ in train} == set(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"digits": 10}, "`digits` must be an integer from 1 to 9.*digits=10"),
+        ({"train": 0}, "`train` must be a positive integer.*train=0"),
+        ({"digits": 3}, "`train` . `test` must be at most a quarter.*train=5000, test=1000"),
+    ],
+)
+def test_number_names_refuse(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.load_number_names(**arguments)
