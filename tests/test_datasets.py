@@ -178,3 +178,47 @@ def test_number_names_are_right_and_split():
 def test_number_names_refuse(arguments, message):
     with pytest.raises(ValueError, match=message):
         datasets.load_number_names(**arguments)
+
+
+def test_sentiment_holds_out_what_it_says():
+    parts = datasets.load_sentiment(seed=1)
+    grammar = runpy.run_path(str(datasets.ROOT / "datasets" / "sentiment.py"))
+    labelled = {name: part for name, part in parts.items() if name != "unlabelled"}
+    sentences = [sentence for part in labelled.values() for sentence, _ in part]
+    assert len(set(sentences)) == len(sentences)  # so none of a test is in train
+    for part in labelled.values():
+        assert np.mean([label for _, label in part]) == 0.5
+    adjectives = set(grammar["POSITIVE"] + grammar["NEGATIVE"])
+    used = {
+        name: {w for sentence, _ in part for w in sentence.split()} & adjectives
+        for name, part in labelled.items()
+    }
+    assert len(used["train"]) == 40 and len(used["unseen_adjectives"]) == 20
+    assert not used["train"] & used["unseen_adjectives"]
+    assert used["same"] == used["unseen_pairs"] == used["train"]
+    assert adjectives <= {w for review in parts["unlabelled"] for w in review.split()}
+    pairs = {  # the words before an adjective, in sentences of one plain clause
+        name: {
+            (*words[2:k], word)
+            for sentence, _ in part
+            for words in [sentence.split()]
+            for k, word in enumerate(words)
+            if word in adjectives and len(words) < 6
+        }
+        for name, part in labelled.items()
+    }
+    assert len(pairs["train"] & pairs["same"]) > 50
+    assert not pairs["train"] & pairs["unseen_pairs"]
+
+
+def test_no_word_of_the_sentiment_corpus_tells_the_verdict():
+    train = datasets.load_sentiment()["train"]
+    labels = {}
+    for sentence, label in train:
+        for word in set(sentence.split()):
+            labels.setdefault(word, []).append(label)
+    shares = {word: np.mean(found) for word, found in labels.items() if len(found) > 100}
+    assert len(shares) > 60
+    assert 0.4 < min(shares.values()) and max(shares.values()) < 0.6
+    again = datasets.load_sentiment()["train"]
+    assert again == train != datasets.load_sentiment(seed=1)["train"]
