@@ -6,7 +6,7 @@ RUN := $(BIN)/python
 LESSON_TIMEOUT := 240
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check lint unit all-unit nbval notebooks studies bench browser-test progress lock clean
+.PHONY: help lab test check lint unit all-unit nbval notebooks studies bench browser-test progress lock clean assignment grade
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,18 @@ lab: $(ENV)/lab  ## open the course in JupyterLab (ARGS="--no-browser --port 889
 progress: $(ENV)/lab  ## say which exercises pass
 	@$(RUN) -m course_utils progress $(ARGS)
 
+# --- instructors ------------------------------------------------------------------------------
+LESSON_NAMED = @test -n "$(LESSON)" || { echo "Name a lesson: make $@ LESSON=06"; exit 2; }
+
+assignment: $(ENV)/dev  ## make what students get of a lesson (LESSON=06)
+	$(LESSON_NAMED)
+	@$(RUN) -m grading assignment $(LESSON) $(ARGS)
+
+grade: $(ENV)/dev  ## grade submissions in a sandbox (LESSON=06 SUBMISSIONS=folder)
+	$(LESSON_NAMED)
+	@test -n "$(SUBMISSIONS)" || { echo "Name a folder: make grade LESSON=06 SUBMISSIONS=folder"; exit 2; }
+	@$(RUN) -m grading grade $(LESSON) "$(SUBMISSIONS)" $(ARGS)
+
 # --- contributors -----------------------------------------------------------------------------
 test: lint all-unit nbval  ## run everything: lint, unit tests, exercise checks, every notebook
 
@@ -70,6 +82,7 @@ studies: $(ENV)/dev  ## rebuild the studies whose scripts changed (minutes to ho
 
 bench: $(ENV)/dev  ## measure the ratios that the course promises
 	@$(RUN) benchmarks/ratios.py
+	@$(RUN) -m benchmarks.grading
 
 browser-test: $(ENV)/dev  ## run the notebooks in a real JupyterLab in headless Chromium
 	@$(RUN) tests/browser.py $(ARGS)
@@ -83,5 +96,6 @@ lock:  ## refresh the lock files
 	    $$(test "$$out" = requirements-dev.lock && echo "--constraints requirements.lock") \
 	    --upgrade -o $$out || exit 1; done
 
-clean:  ## remove the environment and what was built (never workspace/)
-	rm -rf $(ENV) build .pytest_cache .ruff_cache *.egg-info
+clean:  ## remove the environment and what was built (never workspace/ and grades)
+	rm -rf $(ENV) .pytest_cache .ruff_cache *.egg-info
+	test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name nbgrader ! -name grades -exec rm -rf {} +

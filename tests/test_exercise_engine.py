@@ -228,6 +228,13 @@ def test_an_error_that_the_reference_raises_too():
     assert "must end with ValueError" in task.evaluate(lambda x: x).message
 
 
+def test_an_error_without_a_name_is_still_an_error():
+    def answer(x, f):
+        raise type("", (Exception,), {})()
+
+    assert not exercise().evaluate(answer).passed
+
+
 def test_a_mistake_that_raises_is_recognized_by_its_message():
     mistake = Mistake(lambda x, f: x @ x, "The shapes do not fit.")
     task = exercise(mistakes=[mistake])

@@ -146,13 +146,15 @@ def test_the_course_map_of_the_readme_is_current(path):
 
 
 def test_the_readme_links_to_what_exists():
-    for document in (ROOT / "README.md", ROOT / "docs" / "contributing.md"):
+    for name in ("README.md", "docs/contributing.md", "docs/instructors.md"):
+        document = ROOT / name
         links = re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8"))
         assert all((document.parent / link).exists() for link in links), document
 
 
 @pytest.mark.parametrize(
-    "target", ["lab", "test", "check", "notebooks", "bench", "progress", "lock"]
+    "target",
+    ["lab", "test", "check", "notebooks", "bench", "progress", "lock", "assignment", "grade"],
 )
 def test_make_help_lists_every_target(target):
     text = subprocess.check_output(["make", "help"], cwd=ROOT, text=True)
