@@ -64,8 +64,9 @@ def generate(seed=0, *, lists=0.65):
 
     Returns:
         A dict. Of (sentence, label): "train" (6,000), "validation" (1,000), "same" (2,000, more of
-        what is in train), "unseen_pairs" (2,000, each adjective in constructions where train never
-        has it), "unseen_adjectives" (2,000, with 20 adjectives that train does not have). Of
+        what is in train), "unseen_pairs" (2,000, each adjective in a place of a template where
+        train never has it; two neighbours such as "was dull" may be in train, from another
+        template), "unseen_adjectives" (2,000, with 20 adjectives that train does not have). Of
         reviews: "unlabelled" (12,000, of two sentences, with all adjectives in all places).
     """
     rng = random.Random(seed)
