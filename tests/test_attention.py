@@ -117,6 +117,7 @@ def test_equals_keras_gradients_included(kind):
         np.testing.assert_allclose(found, right, atol=1e-14, rtol=0)
 
 
+@pytest.mark.slow
 @each
 def test_gradients_against_finite_differences(kind):
     layer, query, values, mask = made(kind)
@@ -159,6 +160,7 @@ def test_in_a_model_the_mask_comes_by_itself_and_it_survives_saving(kind, tmp_pa
     np.testing.assert_array_equal(again[0], context)
 
 
+@pytest.mark.slow
 @each
 def test_half_precision_and_compilation(kind):
     layer, query, values, mask = made(kind, "mixed_float16")

@@ -124,6 +124,7 @@ def test_a_series_is_regular_and_whole(name, step, size):
     assert np.isfinite(values).all() and (values >= 0).all()
 
 
+@pytest.mark.slow
 def test_the_series_are_rebuilt_as_they_ship(tmp_path):
     for name in datasets.SERIES:
         shutil.copy(datasets.ROOT / "datasets" / f"{name}.md", tmp_path)

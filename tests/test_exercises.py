@@ -91,6 +91,10 @@ OTHER_WAYS = [
     for exercise in checks(lesson).EXERCISES
     for number, answer in enumerate(checks(lesson).ALTERNATIVES.get(exercise.id, []), 1)
 ]
+# The released seed in `make check`, the others in `make test` only.
+each_seed = pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:])]
+)
 each_lesson = pytest.mark.parametrize("lesson", LESSONS)
 each_task = pytest.mark.parametrize(("lesson", "exercise"), TASKS)
 
@@ -170,7 +174,7 @@ def test_hints_and_mistakes(lesson, exercise):
         assert text[-1] in ".?!"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@each_seed
 @each_task
 def test_the_reference_passes_and_leaves_its_inputs_alone(lesson, exercise, seed):
     assert exercise.evaluate(exercise.reference, seed=seed).passed
@@ -178,7 +182,7 @@ def test_the_reference_passes_and_leaves_its_inputs_alone(lesson, exercise, seed
     assert all(outcome.blame is None for outcome in exercise.cases(seed).right)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@each_seed
 @pytest.mark.parametrize(("exercise", "number"), MISTAKES)
 def test_a_mistake_is_told_its_own_sentence(exercise, number, seed):
     result = exercise.evaluate(exercise.mistakes[number].answer, seed=seed)
@@ -214,7 +218,7 @@ def texts_of(value):
     return repr(value)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@each_seed
 @pytest.mark.parametrize(("exercise", "answer"), OTHER_WAYS)
 def test_answers_written_in_other_ways_pass(exercise, answer, seed):
     result = exercise.evaluate(answer, seed=seed)
@@ -255,6 +259,7 @@ def records(tmp_path_factory):
     return record
 
 
+@pytest.mark.slow
 @each_task
 def test_the_record_judges_as_its_source_does(lesson, exercise, records):
     recorded = records(lesson)[1][exercise.id]

@@ -121,6 +121,7 @@ def table(target):
 # --- release --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_settings_choose_tasks_and_points(lesson, files):
     assert list(lesson.exercises) == ["01.1", "01.3", "01.4"]
     notebook = json.loads((files / f"{lesson.name}.ipynb").read_text("utf-8"))

@@ -84,6 +84,7 @@ def run(statements, namespace):
     exec(compile(ast.Module(statements, []), "page", "exec"), namespace)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(r"ignore:`build\(\)` was called:UserWarning")  # entry 16
 @pytest.mark.parametrize("title, number", CASES)
 def test_the_block_does_what_the_page_says(title, number, namespace):

@@ -538,6 +538,7 @@ def test_progress_can_run_the_notebooks_and_leaves_them_alone(course, target):
     assert path.read_bytes() == before and sorted(path.parent.iterdir()) == files
 
 
+@pytest.mark.slow
 def test_progress_reports_a_kernel_that_dies(course, target, capsys):
     workspace.update(course, target)
     path = answered(target)
