@@ -145,9 +145,7 @@ class LuongAttention(_Attention):
     def __init__(self, score="general", units=None, **kwargs):
         super().__init__(**kwargs)
         if score not in ("dot", "general", "concat"):
-            raise ValueError(
-                f"`score` must be 'dot', 'general' or 'concat'. Received: score={score!r}"
-            )
+            raise ValueError(f"`score` must be 'dot', 'general' or 'concat'. Received: {score=}")
         if score == "concat":
             _check_units(units)
         elif units is not None:

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from course_utils.diagnostics import state_gradients
-from course_utils.gradients import _norms, _squares, clip_by_global_norm
+from course_utils.gradients import _norms, clip_by_global_norm
 
 __all__ = [
     "GradientClipping",
@@ -155,7 +155,7 @@ class GradientHook(keras.callbacks.Callback):
 
     def see(self, gradients):
         """Write the row of this step, with the number of rows so far and the global norm first."""
-        each, norm = _norms(_squares(gradients))
+        each, norm = _norms(gradients)
         first, *watched = [[tf.cast(v, tf.float32)] for v in (norm, *self.watched)]
         self._row.assign(tf.concat([self._row[:1] + 1, first, each, *watched], axis=0))
         return norm

@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import inspect
 
 import keras
 import numpy as np
@@ -21,8 +20,8 @@ __all__ = [
 class _Probe(keras.layers.Layer):
     """A cell that adds a perturbation to one of the states that it hands on.
 
-    The columns of its input are the wrapped cell's input, then the perturbation, then, if `masked`,
-    the mask. It applies the mask itself: Keras' own masking would throw the perturbation of a
+    The columns of its input are the wrapped cell's input, then, if `masked`, the mask, then the
+    perturbation. It applies the mask itself: Keras' own masking would throw the perturbation of a
     masked step away, although the state handed on there still matters. For that it carries the
     previous output as one more state.
     """
@@ -38,8 +37,8 @@ class _Probe(keras.layers.Layer):
         self.state_size = self.sizes + ([self.output_size] if masked else [])
 
     def call(self, inputs, states, training=False):
-        widths = [inputs.shape[1] - self.sizes[self.state] - self.masked, self.sizes[self.state]]
-        features, perturbation, *mask = tf.split(inputs, widths + [1] * self.masked, axis=1)
+        widths = [-1, *[1] * self.masked, self.sizes[self.state]]  # -1: the rest
+        features, *mask, perturbation = tf.split(inputs, widths, axis=1)
         old = list(states[: len(self.sizes)])
         # Nobody asks for the features' derivative: spare the pass back through the kernel.
         output, new = _step(self.cell, tf.stop_gradient(features), old, training)
@@ -57,28 +56,13 @@ class _Probe(keras.layers.Layer):
         return output, [*new, output]
 
 
-class _Recorder(keras.layers.Layer):
-    """A cell whose output is all its states side by side."""
-
-    def __init__(self, cell):
-        super().__init__(dtype=cell.dtype_policy)
-        self.cell = cell
-        self.state_size = _sizes(cell)
-        self.output_size = sum(self.state_size)
-
-    def call(self, inputs, states, training=False):
-        _, new = _step(self.cell, inputs, list(states), training)
-        return ops.concatenate(new, axis=-1), new
-
-
 def _sizes(cell):
     return keras.tree.flatten(cell.state_size)
 
 
 def _step(cell, inputs, states, training):
     """One step of a cell, its new states always as a list."""
-    known = {"training": training} if "training" in inspect.signature(cell.call).parameters else {}
-    output, new = cell(inputs, states, **known)
+    output, new = cell(inputs, states, training=training)  # Keras drops what `call` does not take
     new = list(new) if isinstance(new, list | tuple) else [new]
     if len(new) != len(states):
         raise ValueError(
@@ -100,15 +84,15 @@ def _check_layer(layer):
             "`layer` must hold one cell: inside StackedRNNCells a state also feeds the cell above "
             "within the same step. Use one keras.layers.RNN per cell."
         )
-    if not (layer.built and cell.built):
-        raise ValueError(
-            "`layer` must be built, so that its weights exist: call it once, or "
-            f"`layer.build(sequences.shape)`. Received: unbuilt {type(layer).__name__}"
-        )
 
 
 def _check_sequences(layer, sequences, mask=None):
     """The sequences as a tensor of the layer's type, and the mask as a tensor or None."""
+    if not layer.built:
+        raise ValueError(
+            "`layer` must be built, so that its weights exist: call it once, or "
+            f"`layer.build(sequences.shape)`. Received: unbuilt {type(layer).__name__}"
+        )
     shape = np.shape(sequences)
     if len(shape) != 3 or 0 in shape:
         raise ValueError(
@@ -121,28 +105,26 @@ def _check_sequences(layer, sequences, mask=None):
             f"`sequences` must have {kernel.shape[0]} features, as many as `layer` was built for. "
             f"Received: shape={shape}"
         )
-    sequences = ops.convert_to_tensor(sequences, dtype=layer.compute_dtype)
-    if mask is None:
-        return sequences, None
-    if np.shape(mask) != shape[:2]:
+    if mask is not None and np.shape(mask) != shape[:2]:
         raise ValueError(
             f"`mask` must have shape (batch, time) = {shape[:2]}. Received: shape={np.shape(mask)}"
         )
-    return sequences, tf.cast(mask, tf.bool)
+    sequences = ops.convert_to_tensor(sequences, dtype=layer.compute_dtype)
+    return sequences, None if mask is None else tf.cast(mask, tf.bool)
 
 
-def _total(loss_fn, output):
-    """The sum of the losses of a batch."""
-    loss = ops.convert_to_tensor(loss_fn(output))
-    if len(loss.shape) > 1:
-        raise ValueError(
-            "`loss_fn` must return one number, or one per example: shape () or (batch,). "
-            f"Received: shape={tuple(loss.shape)}"
-        )
-    return ops.sum(loss)
-
-
-def _connected(gradient):
+def _derivative(loss_fn, run, inputs):
+    """dL/dx at x = `inputs`, L the sum of `loss_fn(run(x))` over the batch."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        loss = ops.convert_to_tensor(loss_fn(run(inputs)))
+        if len(loss.shape) > 1:
+            raise ValueError(
+                "`loss_fn` must return one number, or one per example: shape () or (batch,). "
+                f"Received: shape={tuple(loss.shape)}"
+            )
+        loss = ops.sum(loss)
+    gradient = tape.gradient(loss, inputs)
     if gradient is None:
         raise ValueError("`loss_fn` must depend on the output of `layer`. Received: no gradient")
     return gradient
@@ -156,14 +138,9 @@ def _run(function, *arguments):
 @functools.lru_cache(maxsize=16)
 def _state_gradient_function(layer, loss_fn, state, masked, training, jit_compile):
     """Compile `(sequences, mask, initial_state) -> gradients` for `state_gradients`."""
-    probe = keras.layers.RNN(
-        _Probe(layer, state, masked),
-        return_sequences=layer.return_sequences,
-        return_state=layer.return_state,
-        go_backwards=layer.go_backwards,
-        unroll=layer.unroll,
-        dtype=layer.dtype_policy,
-    )
+    names = ("return_sequences", "return_state", "go_backwards", "unroll")
+    options = {name: getattr(layer, name) for name in names}
+    probe = keras.layers.RNN(_Probe(layer, state, masked), dtype=layer.dtype_policy, **options)
     cell = layer.cell
     size, count = probe.cell.sizes[state], len(probe.cell.sizes)
 
@@ -174,23 +151,23 @@ def _state_gradient_function(layer, loss_fn, state, masked, training, jit_compil
             cell.get_recurrent_dropout_mask(initial_state[0])
         # Time comes first here, so that Keras' transpose and ours cancel.
         batch, length, _ = sequences.shape
-        perturbation = tf.zeros((length, batch, size), sequences.dtype)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(perturbation)
-            columns = [tf.transpose(sequences, (1, 0, 2)), perturbation]
-            if masked:
-                columns.append(tf.cast(tf.transpose(mask), sequences.dtype)[..., None])
-                nothing = tf.zeros((batch, probe.cell.output_size), sequences.dtype)
-                initial_state = [*initial_state, nothing]
-            inputs = tf.transpose(tf.concat(columns, axis=-1), (1, 0, 2))
+        columns = [tf.transpose(sequences, (1, 0, 2))]
+        if masked:
+            columns.append(tf.cast(tf.transpose(mask), sequences.dtype)[..., None])
+            nothing = tf.zeros((batch, probe.cell.output_size), sequences.dtype)
+            initial_state = [*initial_state, nothing]
+
+        def perturbed(perturbation):
+            inputs = tf.transpose(tf.concat([*columns, perturbation], axis=-1), (1, 0, 2))
             output = probe(inputs, initial_state=initial_state, training=training)
-            if layer.return_state:
-                output = output[: 1 + count]
-            loss = _total(loss_fn, output)
+            return output[: 1 + count] if layer.return_state else output
+
+        perturbation = tf.zeros((length, batch, size), sequences.dtype)
+        total = _derivative(loss_fn, perturbed, perturbation)
         if hasattr(cell, "reset_dropout_mask"):
             cell.reset_dropout_mask()
             cell.reset_recurrent_dropout_mask()
-        return _connected(tape.gradient(loss, perturbation))
+        return total
 
     return gradients
 
@@ -306,21 +283,9 @@ def input_gradients(layer, sequences, loss_fn, *, mask=None):
 
     First used in lesson 03.
     """
-    if not layer.built:
-        raise ValueError(
-            "`layer` must be built, so that its weights exist: call it once on data. "
-            f"Received: unbuilt {type(layer).__name__}"
-        )
     sequences, mask = _check_sequences(layer, sequences, mask)
-
-    @tf.function(autograph=False)
-    def gradients(sequences):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(sequences)
-            output = layer(sequences) if mask is None else layer(sequences, mask=mask)
-            loss = _total(loss_fn, output)
-        return _connected(tape.gradient(loss, sequences))
-
+    run = layer if mask is None else functools.partial(layer, mask=mask)
+    gradients = tf.function(functools.partial(_derivative, loss_fn, run), autograph=False)
     return _run(gradients, sequences)
 
 
@@ -361,19 +326,22 @@ def step_jacobians(layer, sequences):
     sequences, _ = _check_sequences(layer, sequences)
     batch, length, _ = sequences.shape
     cell, sizes = layer.cell, _sizes(layer.cell)
-    recorder = keras.layers.RNN(_Recorder(cell), return_sequences=True, dtype=layer.dtype_policy)
+
+    def step(states, inputs):
+        """All states side by side, (batch, S), after one step."""
+        _, new = _step(cell, inputs, tf.split(states, sizes, axis=-1), False)
+        return tf.concat(new, axis=-1)
 
     @tf.function(autograph=False)
     def jacobians(sequences):
         first = [ops.cast(s, sequences.dtype) for s in layer.get_initial_state(batch_size=batch)]
-        first = tf.concat(first, axis=-1)[:, None]  # (batch, 1, S)
-        states = tf.concat([first, recorder(sequences)[:, :-1]], axis=1)
-        before = tf.reshape(states, (batch * length, sum(sizes)))
-        inputs = tf.reshape(sequences, (batch * length, -1))
+        first = tf.concat(first, axis=-1)
+        states = tf.scan(step, tf.transpose(sequences, (1, 0, 2)), first)  # (time, batch, S)
+        before = tf.transpose(tf.concat([first[None], states[:-1]], axis=0), (1, 0, 2))
+        before = tf.reshape(before, (batch * length, -1))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(before)
-            _, after = _step(cell, inputs, tf.split(before, sizes, axis=-1), False)
-            after = tf.concat(after, axis=-1)
+            after = step(before, tf.reshape(sequences, (batch * length, -1)))
         return tf.reshape(tape.batch_jacobian(after, before), (batch, length, sum(sizes), -1))
 
     return _run(jacobians, sequences)
@@ -421,9 +389,7 @@ def lyapunov_exponents(layer, sequences, *, count=None):
     states = sum(_sizes(layer.cell))
     count = states if count is None else count
     if isinstance(count, bool) or count not in range(1, states + 1):
-        raise ValueError(
-            f"`count` must be an integer from 1 to {states}. Received: count={count!r}"
-        )
+        raise ValueError(f"`count` must be an integer from 1 to {states}. Received: {count=}")
     jacobians = step_jacobians(layer, sequences).astype("float64")
     batch, length = jacobians.shape[:2]
     directions = np.broadcast_to(np.eye(states)[:, :count], (batch, states, count))

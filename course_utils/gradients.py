@@ -6,17 +6,13 @@ from keras import ops
 __all__ = ["clip_by_global_norm", "global_norm", "variable_norms"]
 
 
-def _squares(gradients):
-    """The sum of squares of every gradient, None for None, in one type."""
+def _norms(gradients):
+    """What `variable_norms` and `global_norm` return, from the same sums of squares."""
     wide = any(g is not None and g.dtype == tf.float64 for g in gradients)
     dtype = tf.float64 if wide else tf.float32
     # Making IndexedSlices dense adds up the rows that stand there more than once.
     dense = [None if g is None else tf.cast(tf.convert_to_tensor(g), dtype) for g in gradients]
-    return [None if g is None else tf.reduce_sum(tf.square(g)) for g in dense]
-
-
-def _norms(squares):
-    """What `variable_norms` and `global_norm` return, from the same sums."""
+    squares = [None if g is None else tf.reduce_sum(tf.square(g)) for g in dense]
     each = [0.0 if s is None else tf.cast(tf.sqrt(s), tf.float32) for s in squares]
     # Keras leaves None out before it adds, and the order of a sum shows in the last bit.
     total = tf.reduce_sum(tf.stack([s for s in squares if s is not None]))
@@ -47,7 +43,7 @@ def variable_norms(gradients):
 
     First used in lesson 05.
     """
-    return _norms(_squares(gradients))[0]
+    return _norms(gradients)[0]
 
 
 def global_norm(gradients):
@@ -68,7 +64,7 @@ def global_norm(gradients):
 
     First used in lesson 05.
     """
-    return _norms(_squares(gradients))[1]
+    return _norms(gradients)[1]
 
 
 def clip_by_global_norm(gradients, max_norm, norm=None):
@@ -101,14 +97,6 @@ def clip_by_global_norm(gradients, max_norm, norm=None):
     max_norm = ops.convert_to_tensor(max_norm, dtype="float64")
     factor = tf.minimum(1.0 / norm, tf.cast(1.0 / max_norm, norm.dtype))
     scale = tf.cast(max_norm, norm.dtype) * factor + (norm - norm)  # NaN if not finite
-    return [_scaled(g, scale) for g in gradients]
-
-
-def _scaled(gradient, scale):
-    if gradient is None:
-        return None
-    scale = tf.cast(scale, gradient.dtype)
-    if isinstance(gradient, tf.IndexedSlices):
-        values = gradient.values * scale
-        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
-    return gradient * scale
+    return [
+        None if g is None else tf.math.scalar_mul(tf.cast(scale, g.dtype), g) for g in gradients
+    ]

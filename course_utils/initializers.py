@@ -48,16 +48,25 @@ def _tensor(values, dtype):
     return ops.convert_to_tensor(values, dtype=dtype or keras.config.floatx())
 
 
-class _Seeded(keras.initializers.Initializer):
-    """Draws with NumPy from `seed`; as in Keras, a copy of one without a seed draws a new one."""
+class _Initializer(keras.initializers.Initializer):
+    """Keeps each argument under its own name, and gives them all back as its config."""
 
-    def __init__(self, seed):
-        self._given_seed = seed if seed is None else _integer(seed, "seed", 0)
-        self.seed = random.randint(1, 10**9) if seed is None else seed
+    def __init__(self, **arguments):
+        self._arguments = arguments
+        vars(self).update(arguments)
 
     def get_config(self):
         """The arguments of `__init__`."""
-        return {"seed": self._given_seed}
+        return dict(self._arguments)
+
+
+class _Seeded(_Initializer):
+    """Draws with NumPy from `seed`; as in Keras, a copy of one without a seed draws a new one."""
+
+    def __init__(self, seed, **arguments):
+        super().__init__(**arguments, seed=seed if seed is None else _integer(seed, "seed", 0))
+        if seed is None:
+            self.seed = random.randint(1, 10**9)
 
 
 @keras.saving.register_keras_serializable(package="course_utils")
@@ -88,8 +97,7 @@ class SpectralRadius(_Seeded):
     """
 
     def __init__(self, radius, seed=None):
-        super().__init__(seed)
-        self.radius = _number(radius, "radius", positive=True)
+        super().__init__(seed, radius=_number(radius, "radius", positive=True))
 
     def __call__(self, shape, dtype=None):
         """The matrix of shape (N, N)."""
@@ -97,13 +105,9 @@ class SpectralRadius(_Seeded):
         gaussian = np.random.default_rng(self.seed).normal(size=(size, size))
         return _tensor(self.radius / np.abs(np.linalg.eigvals(gaussian)).max() * gaussian, dtype)
 
-    def get_config(self):
-        """The arguments of `__init__`."""
-        return {"radius": self.radius, **super().get_config()}
-
 
 @keras.saving.register_keras_serializable(package="course_utils")
-class ScaledIdentity(keras.initializers.Initializer):
+class ScaledIdentity(_Initializer):
     """`scale` times the identity matrix; with ReLU and scale 1 it makes an IRNN.
 
     Args:
@@ -122,15 +126,11 @@ class ScaledIdentity(keras.initializers.Initializer):
     """
 
     def __init__(self, scale=1.0):
-        self.scale = _number(scale, "scale")
+        super().__init__(scale=_number(scale, "scale"))
 
     def __call__(self, shape, dtype=None):
         """The matrix of shape (N, N)."""
         return _tensor(self.scale * np.eye(_rows(self, shape, 1)), dtype)
-
-    def get_config(self):
-        """The arguments of `__init__`."""
-        return {"scale": self.scale}
 
 
 @keras.saving.register_keras_serializable(package="course_utils")
@@ -167,9 +167,8 @@ class BlockOrthogonal(_Seeded):
     """
 
     def __init__(self, blocks, gain=1.0, seed=None):
-        super().__init__(seed)
-        self.blocks = _integer(blocks, "blocks", 1)
-        self.gain = _number(gain, "gain", positive=True)
+        blocks, gain = _integer(blocks, "blocks", 1), _number(gain, "gain", positive=True)
+        super().__init__(seed, blocks=blocks, gain=gain)
 
     def __call__(self, shape, dtype=None):
         """The matrix of shape (N, blocks * N)."""
@@ -179,13 +178,9 @@ class BlockOrthogonal(_Seeded):
         Q *= np.sign(np.diagonal(R, axis1=1, axis2=2))[:, None]  # without it Q is not uniform
         return _tensor(self.gain * np.concatenate(Q, axis=1), dtype)
 
-    def get_config(self):
-        """The arguments of `__init__`."""
-        return {"blocks": self.blocks, "gain": self.gain, **super().get_config()}
-
 
 @keras.saving.register_keras_serializable(package="course_utils")
-class ForgetBias(keras.initializers.Initializer):
+class ForgetBias(_Initializer):
     """The bias of an LSTM: `value` for the forget gate, 0 for the other gates.
 
         b = [0, value, 0, 0],    gates i, f, g, o, each of N units
@@ -221,15 +216,11 @@ class ForgetBias(keras.initializers.Initializer):
     """
 
     def __init__(self, value=1.0):
-        self.value = _number(value, "value")
+        super().__init__(value=_number(value, "value"))
 
     def __call__(self, shape, dtype=None):
         """The bias of shape (4 N,)."""
         return _tensor(np.repeat([0, self.value, 0, 0], _lstm_units(self, shape)), dtype)
-
-    def get_config(self):
-        """The arguments of `__init__`."""
-        return {"value": self.value}
 
 
 @keras.saving.register_keras_serializable(package="course_utils")
@@ -268,8 +259,7 @@ class ChronoBias(_Seeded):
     """
 
     def __init__(self, max_lag, seed=None):
-        super().__init__(seed)
-        self.max_lag = _number(max_lag, "max_lag")
+        super().__init__(seed, max_lag=_number(max_lag, "max_lag"))
         if self.max_lag < 2:
             raise ValueError(f"`max_lag` must be at least 2 steps. Received: max_lag={max_lag!r}")
 
@@ -278,7 +268,3 @@ class ChronoBias(_Seeded):
         size = _lstm_units(self, shape)
         forget = np.log(np.random.default_rng(self.seed).uniform(1, self.max_lag - 1, size))
         return _tensor(np.concatenate([-forget, forget, np.zeros(2 * size)]), dtype)
-
-    def get_config(self):
-        """The arguments of `__init__`."""
-        return {"max_lag": self.max_lag, **super().get_config()}

@@ -58,8 +58,7 @@ def plot_curves(curves, x=None, *, xlabel, ylabel, log=False, ax=None):
             ax.fill_between(points, values.min(0), values.max(0), color=color, alpha=0.2, lw=0)
     if log:
         ax.set_yscale("log")
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)
     return ax
@@ -139,9 +138,9 @@ def plot_unrolled_network(steps=3, *, loss_at=(), highlight=None, ax=None):
         style |= {"shrinkA": 16, "shrinkB": 16}
         ax.annotate("", xy=end, xytext=start, arrowprops=style)
         middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
-        shift = (0, 7) if start[1] == end[1] else (7, 0)
-        align = {"ha": "center"} if start[1] == end[1] else {"va": "center"}
-        ax.annotate(label, middle, xytext=shift, textcoords="offset points", color=color, **align)
+        flat = start[1] == end[1]
+        place = {"xytext": (0, 7), "ha": "center"} if flat else {"xytext": (7, 0), "va": "center"}
+        ax.annotate(label, middle, textcoords="offset points", color=color, **place)
 
     last = max(loss_at, default=0)
     ax.text(0, 1, "h$_0$", ha="center", va="center", bbox={**box, "edgecolor": "0.6"})
@@ -220,24 +219,23 @@ def label_lines(ax, *, gap=0.05):
 
     First used in lesson 03.
     """
-    ends = []
-    for line in ax.get_lines():
-        if line.get_label().startswith("_"):
-            continue
-        x, y = line.get_xydata()[-1]
-        height = ax.transAxes.inverted().transform(ax.transData.transform((x, y)))[1]
-        ends.append((height, line))
-    ends.sort(key=lambda end: end[0])
-    heights = [height for height, _ in ends]
+
+    def height(line):
+        end = ax.transData.transform(line.get_xydata()[-1])
+        return ax.transAxes.inverted().transform(end)[1]
+
+    lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
+    lines.sort(key=height)
+    heights = [height(line) for line in lines]
     for _ in range(200):  # push labels that touch apart, half each
         for k in range(len(heights) - 1):
             lacking = gap - (heights[k + 1] - heights[k])
             if lacking > 1e-6:
                 heights[k] -= lacking / 2
                 heights[k + 1] += lacking / 2
-    for height, (_, line) in zip(heights, ends, strict=True):
+    for y, line in zip(heights, lines, strict=True):
         where = {"transform": ax.transAxes, "va": "center", "fontsize": 9}
-        ax.text(1.01, height, line.get_label(), color=line.get_color(), **where)
+        ax.text(1.01, y, line.get_label(), color=line.get_color(), **where)
     if ax.get_legend():
         ax.get_legend().remove()
     return ax

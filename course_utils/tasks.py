@@ -2,19 +2,15 @@
 
 import numpy as np
 
-__all__ = [
-    "adding_problem",
-    "adding_problem_baseline",
-    "copy_memory",
-    "copy_memory_baseline",
-]
+__all__ = ["adding_problem", "adding_problem_baseline", "copy_memory", "copy_memory_baseline"]
 
 
-def _at_least(value, minimum, name):
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-    if value < minimum:
-        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value}")
+def _at_least(minimum, **arguments):
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
+        if value < minimum:
+            raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value}")
 
 
 def adding_problem(examples, length, *, seed):
@@ -48,8 +44,8 @@ def adding_problem(examples, length, *, seed):
     scaled; in the later form of Le, Jaitly & Hinton 2015, arXiv:1504.00941. First used in lesson
     00.
     """
-    _at_least(examples, 1, "examples")
-    _at_least(length, 2, "length")
+    _at_least(1, examples=examples)
+    _at_least(2, length=length)
     rng = np.random.default_rng(seed)
     values = rng.random((examples, length), dtype="float32")
     markers = np.zeros((examples, length), dtype="float32")
@@ -103,10 +99,8 @@ def copy_memory(examples, lag, *, symbols=8, width=10, seed):
     Reference: Arjovsky, Shah & Bengio 2016, Unitary evolution recurrent neural networks,
     arXiv:1511.06464 (the form used here). First used in the exercises of lesson 03.
     """
-    _at_least(examples, 1, "examples")
-    _at_least(lag, 0, "lag")
-    _at_least(symbols, 1, "symbols")
-    _at_least(width, 1, "width")
+    _at_least(0, lag=lag)
+    _at_least(1, examples=examples, symbols=symbols, width=width)
     memory = np.random.default_rng(seed).integers(1, symbols + 1, (examples, width))
     length = lag + 2 * width
     tokens = np.zeros((examples, length), dtype="int32")
@@ -126,7 +120,6 @@ def copy_memory_baseline(lag, *, symbols=8, width=10):
         >>> round(copy_memory_baseline(100), 3)
         0.173
     """
-    _at_least(lag, 0, "lag")
-    _at_least(symbols, 1, "symbols")
-    _at_least(width, 1, "width")
+    _at_least(0, lag=lag)
+    _at_least(1, symbols=symbols, width=width)
     return float(width * np.log(symbols) / (lag + 2 * width))

@@ -169,9 +169,8 @@ class _Trial:
 
     def __init__(self, cell, features):
         self.cell, self.cls = cell, type(cell)
-        self.features = features
         self.rng = np.random.default_rng(0)
-        self.inputs = self.rng.normal(size=(_BATCH, _LENGTH, self.features)).astype("float32")
+        self.inputs = self.rng.normal(size=(_BATCH, _LENGTH, features)).astype("float32")
         self.weights = None
         names = keras.saving.get_registered_name(self.cls), self.cls.__name__
         self.scope = keras.saving.custom_object_scope(dict.fromkeys(names, self.cls))
@@ -185,7 +184,7 @@ class _Trial:
         cell = self.copy()
         options = {"return_sequences": True, "return_state": True, "name": "layer", **options}
         layer = keras.layers.RNN(cell, dtype=cell.dtype_policy, **options)
-        layer.build((None, _LENGTH, self.features))
+        layer.build((None, *self.inputs.shape[1:]))
         if self.weights is None:
             self.weights = [self.shake(w) for w in cell.weights]
             self.states = [self.rng.normal(size=(_BATCH, n)) * 0.5 for n in layer.state_size]
@@ -204,9 +203,8 @@ class _Trial:
 
     def step(self, cell, inputs, states):
         """One call, as `keras.layers.RNN` makes it."""
-        options = {"training": False} if "training" in _parameters(cell.call) else {}
         states = tuple(keras.ops.convert_to_tensor(s, dtype=cell.compute_dtype) for s in states)
-        return cell(keras.ops.convert_to_tensor(inputs), states, **options)
+        return cell(keras.ops.convert_to_tensor(inputs), states, training=False)
 
     def loop(self, inputs, states):
         """[outputs, *last states] of a Python loop over the time steps."""
@@ -219,7 +217,7 @@ class _Trial:
 
     def functional(self, layer):
         """A model of the layer's sequence of outputs."""
-        inputs = keras.Input((_LENGTH, self.features), name="inputs")
+        inputs = keras.Input(self.inputs.shape[1:], name="inputs")
         return keras.Model(inputs, layer(inputs)[0], name="model")
 
     def compare(self, received, expected):
@@ -240,10 +238,10 @@ class _Trial:
         for number, (state, like) in enumerate(zip(states, self.states, strict=True)):
             if not hasattr(state, "shape"):
                 return f"{_kind(state)} as state {number}"
-            got = tuple(state.shape), keras.backend.standardize_dtype(state.dtype)
-            if got != (like.shape, self.reference.compute_dtype):
-                want = f"{like.shape} {self.reference.compute_dtype}"
-                return f"state {number} of shape and type {got[0]} {got[1]} instead of {want}"
+            got = f"{tuple(state.shape)} {keras.backend.standardize_dtype(state.dtype)}"
+            want = f"{like.shape} {self.reference.compute_dtype}"
+            if got != want:
+                return f"state {number} of shape and type {got} instead of {want}"
         return None
 
 
@@ -261,10 +259,6 @@ def _sentences(check):
     """What a check expects, and how to mend it: the two parts of its docstring."""
     expected, mend = (check.__doc__ or "\n").split("\n", 1)  # `python -OO` has no docstrings
     return expected.removesuffix("."), " ".join(mend.split())
-
-
-def _parameters(function):
-    return inspect.signature(function).parameters
 
 
 def _first_line(error):
@@ -295,8 +289,8 @@ def _get_config(trial):
     Return `{**super().get_config(), ...}` with every argument of `__init__` as it was given.
     """
     config = trial.cell.get_config()
-    known = {"self", *_parameters(keras.layers.Layer.__init__)}
-    for name, parameter in _parameters(trial.cls.__init__).items():
+    known = {"self", *inspect.signature(keras.layers.Layer.__init__).parameters}
+    for name, parameter in inspect.signature(trial.cls.__init__).parameters.items():
         if name not in known and name not in config and not str(parameter).startswith("*"):
             return f"the config lacks the `__init__` argument `{name}`; it has {', '.join(config)}"
     given, rebuilt = (
@@ -407,10 +401,8 @@ def _rnn(trial, **options):
 
     Let `call` depend on nothing but its arguments and the weights.
     """
-    layer = trial.layer(**options)
-    initial = [keras.ops.convert_to_tensor(s, dtype=layer.compute_dtype) for s in trial.states]
-    expected = trial.loop(trial.inputs, trial.states)
-    return trial.compare(layer(trial.inputs, initial_state=initial), expected)
+    received = trial.layer(**options)(trial.inputs, initial_state=trial.states)
+    return trial.compare(received, trial.loop(trial.inputs, trial.states))
 
 
 def _unrolled(trial):

@@ -160,10 +160,7 @@ class ResetAfterGRUCell(GRUCell):
         add, N = self.add_weight, self.units
         self.kernel = add((input_shape[-1], 3 * N), self.kernel_initializer, name="kernel")
         self.recurrent_kernel = add((N, 3 * N), self.recurrent_initializer, name="recurrent_kernel")
-        self.bias = None
-        if self.use_bias:
-            self.bias = add((2, 3 * N), self.bias_initializer, name="bias")
-        self.built = True
+        self.bias = add((2, 3 * N), self.bias_initializer, name="bias") if self.use_bias else None
 
     def call(self, inputs, states, training=False):
         """Return `(h, [h])` for `inputs` (batch, D) and `states` [(batch, N)]."""
@@ -255,10 +252,7 @@ class MinGRUCell(GRUCell):
         """Add the weights; unlike in `RecurrentCell`, there is no recurrent kernel."""
         add, N = self.add_weight, self.units
         self.kernel = add((input_shape[-1], 2 * N), self.kernel_initializer, name="kernel")
-        self.bias = None
-        if self.use_bias:
-            self.bias = add((2 * N,), self.bias_initializer, name="bias")
-        self.built = True
+        self.bias = add((2 * N,), self.bias_initializer, name="bias") if self.use_bias else None
 
     def call(self, inputs, states, training=False):
         """Return `(h, [h])` for `inputs` (batch, D) and `states` [(batch, N)]."""

@@ -40,13 +40,11 @@ class _WrapperCell(keras.layers.Layer):
         self.state_size = cell.state_size
         self._sizes = keras.tree.flatten(cell.state_size)
         self.output_size = getattr(cell, "output_size", self._sizes[0])  # Keras' rule
-        self._accepts_training = "training" in inspect.signature(cell.call).parameters
 
     def build(self, input_shape):
         """Build the inner cell, unless that is done: on loading, Keras does it first."""
         if not self.cell.built:
             self.cell.build(input_shape)
-        self.built = True
 
     def get_initial_state(self, batch_size=None):
         """The inner cell's initial state; zeros if it does not say."""
@@ -64,9 +62,6 @@ class _WrapperCell(keras.layers.Layer):
     def from_config(cls, config):
         """The wrapper and its inner cell, from `get_config()`."""
         return cls(**{**config, "cell": keras.saving.deserialize_keras_object(config["cell"])})
-
-    def _options(self, training):
-        return {"training": training} if self._accepts_training else {}
 
 
 @keras.saving.register_keras_serializable(package="course_utils")
@@ -133,7 +128,7 @@ class ZoneoutCell(_WrapperCell):
 
     def call(self, inputs, states, training=False):
         """Return `(output, new_states)`: as the inner cell, with zoneout on the states."""
-        output, new = self.cell(inputs, states, **self._options(training))
+        output, new = self.cell(inputs, states, training=training)
         triples = zip(self.rates, states, new, strict=True)
         zoned = [self._zoneout(z, s, s_new, training) for z, s, s_new in triples]
         return zoned[0] if output is new[0] else output, zoned
@@ -228,7 +223,8 @@ class WeightNormCell(_WrapperCell):
         normed = {id(v): _with_lengths(v, g) for v, g in pairs}
         given = [normed.get(id(v), v) for v in cell.trainable_variables]
         held = [normed.get(id(v), ops.cast(v.value, v.dtype)) for v in cell.non_trainable_variables]
-        options = self._options(training)
+        takes = inspect.signature(cell.call).parameters  # unlike a call, this one is strict
+        options = {"training": training} if "training" in takes else {}
         result, after = cell.stateless_call(given, held, inputs, states, **options)
         # What the cell changed, such as the state of a random seed, is handed back, not stored.
         for v, before, new in zip(cell.non_trainable_variables, held, after, strict=True):
