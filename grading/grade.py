@@ -100,9 +100,8 @@ def _result(submission, lesson, files, target, isolated):
 
     The result is None if the machine could not run it.
     """
-    key = hashlib.sha256(
-        b"\0".join((submission.content, lesson.fingerprint.encode(), repr(isolated).encode()))
-    ).hexdigest()
+    settings = repr((lesson.fingerprint, isolated, sorted(submission.receipt.items()))).encode()
+    key = hashlib.sha256(b"\0".join((submission.content, settings))).hexdigest()
     problem = submission.problem
     try:
         notebook, code = restored(submission.content, lesson) if not problem else _nothing(lesson)
@@ -139,7 +138,7 @@ def _enter(book, target, submission, result, notebook):
     mark = target / "results" / f"{submission.id}.entered"
     entered = mark.read_text().split("\n") if mark.exists() else ["", ""]
     if entered[0] != result["key"]:
-        book.save(submission.id, notebook)
+        book.save(submission.id, notebook, submission.receipt)
         write(mark, f"{result['key']}\n")
     page = target / "feedback" / f"{submission.id}.html"
     scores = json.dumps([result["key"], book.scores(submission.id)], sort_keys=True)

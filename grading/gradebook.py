@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pathlib
+import shutil
 import sys
 import warnings
 from unittest import mock
@@ -114,13 +115,19 @@ class Book:
 
         self._run(GenerateAssignment, create_assignment=True)
 
-    def save(self, id, notebook):
-        """Enter a student's notebook; its outcomes are in the folder of results by now."""
+    def save(self, id, notebook, receipt):
+        """Enter a student's notebook; its outcomes are in the folder of results by now.
+
+        `receipt`, {name: text}, goes with it, up to the folder of its feedback.
+        """
         import nbformat
         from nbgrader.converters import Autograde
 
         path = self.places.nbgrader / "restored" / id / self.lesson.name
-        path.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        for name, text in receipt.items():
+            (path / name).write_text(text)
         nbformat.write(notebook, path / f"{self.lesson.name}.ipynb")
         self._run(Autograde, id, create_student=True)
 

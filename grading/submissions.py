@@ -1,5 +1,6 @@
 """What students handed in: found, read without trust, and brought into the form of the source."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,13 +22,24 @@ SHOWN = 20_000  # characters of a cell that graders see; what is cut is run all 
 SHOWN_TOGETHER = 100_000  # of all cells: made-up text may take minutes to show
 
 
+# What nbgrader's exchange puts beside a notebook: by these it gives feedback to the right student.
+RECEIPT = {
+    "timestamp.txt": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? [A-Z]{1,5}\s*",
+    "submission_secret.txt": r"[0-9a-f]{32,256}\s*",
+}
+
+
 class Submission(NamedTuple):
-    """One student's: the name as found, a name safe for files, the notebook or what is wrong."""
+    """One student's: the name as found, a name safe for files, the notebook or what is wrong.
+
+    `receipt` holds the texts of the exchange's files, by name; none if it came another way.
+    """
 
     name: str
     id: str
     content: bytes = b""
     problem: str | None = None
+    receipt: dict = {}
 
 
 def find(folder, lesson):
@@ -49,7 +61,8 @@ def find(folder, lesson):
             continue  # a list of names, a README
         id, name = _safe(name, taken), name.encode("utf-8", "replace").decode()
         try:
-            found.append(Submission(name, id, _content(entry, lesson)))
+            path = _notebook(entry, lesson)
+            found.append(Submission(name, id, _bytes(path, lesson), receipt=_receipt(path, lesson)))
         except (OSError, ValueError) as error:
             problem = error.strerror if isinstance(error, OSError) else str(error)
             found.append(Submission(name, id, problem=problem))
@@ -69,11 +82,11 @@ def _safe(name, taken):
     return safe
 
 
-def _content(entry, lesson):
+def _notebook(entry, lesson):
     if entry.is_symlink():
         raise ValueError("it is a link, which is not followed")
     if not entry.is_dir():
-        return _bytes(entry, lesson)
+        return entry
     notebooks = []
     for place, folders, files in os.walk(entry):
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
@@ -83,7 +96,18 @@ def _content(entry, lesson):
     if len(named or notebooks) != 1:
         count = len(named or notebooks)
         raise ValueError(f"the folder must hold one notebook {lesson.name}.ipynb; it has {count}")
-    return _bytes((named or notebooks)[0], lesson)
+    return (named or notebooks)[0]
+
+
+def _receipt(notebook, lesson):
+    """What the exchange put beside a notebook, as far as it has the exchange's form."""
+    found = {}
+    for name, form in RECEIPT.items():
+        with contextlib.suppress(OSError, ValueError):
+            text = _bytes(notebook.with_name(name), lesson).decode()
+            if re.fullmatch(form, text, re.ASCII):
+                found[name] = text
+    return found if len(found) == len(RECEIPT) else {}
 
 
 def _bytes(path, lesson):

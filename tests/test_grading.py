@@ -9,6 +9,9 @@ import shutil
 import grading_testing as students
 import nbformat
 import pytest
+from nbgrader.auth import Authenticator
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.exchange import default as exchange
 from traitlets.config import PyFileConfigLoader
 
 from grading import sandbox
@@ -219,12 +222,16 @@ def test_own_tasks_and_hidden_checks(elsewhere, tmp_path):
         ),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), own / "01_vanilla_rnn.ipynb")
-    (tmp_path / "course.toml").write_text('[lesson.01]\ntasks = ["01.20", "01.1"]\n')
+    (tmp_path / "course.toml").write_text('[lesson.01]\ntasks = ["01.3", "01.20", "01.1"]\n')
     adapted = load("01", elsewhere, tmp_path / "course.toml")
-    assert list(adapted.exercises) == ["01.20", "01.1"]
+    assert list(adapted.exercises) == ["01.3", "01.20", "01.1"]
     assert adapted.hidden["01.1"][0].inputs == [(1, 1, 2, 3), (50, 60, 7, 9)]
     given = release(adapted, elsewhere)
     notebook = students.filled(given, students.solved(adapted))
+    text = "\n\n".join("".join(cell["source"]) for cell in notebook["cells"])
+    own_first, public = text.index("## 01.20 Build: the sum"), text.index('tasks["01.3"].check(')
+    assert public < own_first < text.index("def total") < text.index("## 01.1 ")
+    assert "## 01.2 " not in text and "## 01.4 " not in text
     _, code = restored(students.content(notebook), adapted)
     verdicts = judge(adapted, code, given, isolated=False)
     assert all(verdict.passed for verdict in verdicts.values())
@@ -408,12 +415,73 @@ def test_the_machines_fault_costs_no_points(lesson, elsewhere, files, tmp_path, 
     assert [row["total"] for row in rows.values()] == ["8", "8"]
 
 
+@pytest.mark.slow
+@needs_sandbox
+def test_nbgraders_exchange_carries_it_both_ways(lesson, elsewhere, tmp_path, monkeypatch):
+    """Released, fetched, submitted, collected, graded, and the feedback fetched, as on a hub."""
+    release(lesson, elsewhere)
+    config = configuration(elsewhere.build)
+    config.Exchange.root, config.Exchange.cache = str(tmp_path / "exchange"), str(tmp_path / "seen")
+    (tmp_path / "exchange").mkdir()
+    (tmp_path / "exchange").chmod(0o777)
+    student = tmp_path / "student"
+    student.mkdir()
+    monkeypatch.chdir(student)
+
+    def step(name):
+        course = CourseDirectory(config=config, assignment_id=lesson.name)
+        options = {"coursedir": course, "authenticator": Authenticator(config=config)}
+        app = getattr(exchange, f"Exchange{name}")(config=config, **options)
+        app.assignment_dir = str(student)
+        app.start()
+
+    step("ReleaseAssignment")
+    step("FetchAssignment")
+    fetched = student / lesson.name
+    answered = students.filled(fetched, students.solved(lesson, "01.1"))
+    (fetched / f"{lesson.name}.ipynb").write_bytes(students.content(answered))
+    step("Submit")
+    step("Collect")
+    rows = table(grade(lesson, elsewhere, elsewhere.nbgrader / "submitted", log=str))
+    assert [row["total"] for row in rows.values()] == ["1"]
+    with Book(elsewhere, lesson).open() as db:
+        (submission,) = db.assignment_submissions(lesson.name)
+        assert submission.timestamp is not None  # for a plugin that takes points for late work
+    step("ReleaseFeedback")
+    step("FetchFeedback")
+    (page,) = fetched.rglob("feedback/*/*.html")
+    assert "✗ 01.4: not done yet" in page.read_text("utf-8")
+
+
+SECRET, TIME = "0123456789abcdef" * 8, "2026-11-26 19:07:47.812306 UTC"
+
+
+@pytest.mark.parametrize(
+    ("time", "secret", "kept"),
+    [
+        (TIME, SECRET, True),
+        (TIME, "../../../etc/passwd", False),
+        ("never", SECRET, False),
+        ("9" * 10**6, SECRET, False),
+        (TIME, None, False),
+    ],
+)
+def test_only_the_exchanges_own_files_go_along(lesson, tmp_path, time, secret, kept):
+    path = students.hand_in(tmp_path, "student", b"{}", lesson)
+    path.with_name("timestamp.txt").write_text(time)
+    if secret:
+        path.with_name("submission_secret.txt").write_text(secret)
+    (found,) = find(tmp_path, lesson)
+    both = {"timestamp.txt": time, "submission_secret.txt": secret}
+    assert found.problem is None and found.receipt == (both if kept else {})
+
+
 def test_nbgraders_own_autograding_runs_no_submission(lesson, elsewhere, files):
     notebook, _ = restored(b'{"cells": []}', lesson)
     book = Book(elsewhere, lesson)
     book.config.Outcomes.results = configuration().Outcomes.results
     with pytest.raises(RuntimeError, match="by `make grade`, in a sandbox"):
-        book.save("nobody", notebook)
+        book.save("nobody", notebook, {})
 
 
 def test_the_settings_at_the_root():
