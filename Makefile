@@ -39,7 +39,7 @@ $(ENV)/dev: $(ENV)/created requirements-dev.lock pyproject.toml
 lab: $(ENV)/lab  ## open the course in JupyterLab (ARGS="--no-browser --port 8899" for servers)
 	@$(RUN) -m course_utils lab $(ARGS)
 
-progress: $(ENV)/lab  ## say which exercises pass
+progress: $(ENV)/lab  ## say which lessons and tasks are done
 	@$(RUN) -m course_utils progress $(ARGS)
 
 # --- instructors ------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
     lab = command("lab", _lab, "bring workspace/ up to date and open it in JupyterLab")
     lab.epilog = "Other arguments are handed on to JupyterLab: --no-browser --port 8899"
-    progress = command("progress", _progress, "say which exercise tasks pass")
+    progress = command("progress", _progress, "say which lessons and tasks are done")
     progress.add_argument("--run", action="store_true", help="execute the exercises first")
     for sub in (lab, progress):
         sub.add_argument("--workspace", type=Path, metavar="DIR", help="default: workspace/")
@@ -58,11 +58,7 @@ def _lab(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _progress(options: argparse.Namespace, rest: list[str]) -> None:
-    target = options.workspace or workspace.course_root() / "workspace"
-    workspace.progress(target, run=options.run)
-
-
-# --- claims -------------------------------------------------------------------------------------
+    workspace.progress(options.workspace, run=options.run)
 
 
 def _claims(options: argparse.Namespace, rest: list[str]) -> None:
@@ -90,9 +86,6 @@ def committed_claims(notebooks: Path) -> Iterator[dict]:
             for line in "".join(output.get("text", "")).splitlines():
                 if claim := claims.parse(line):
                     yield claim
-
-
-# --- doctor -------------------------------------------------------------------------------------
 
 
 def _doctor(options: argparse.Namespace, rest: list[str]) -> int:

@@ -15,6 +15,7 @@ import io
 import json
 import pathlib
 import pickle
+import re
 import signal
 import textwrap
 import threading
@@ -27,6 +28,7 @@ import numpy as np
 __all__ = ["Exercise", "ExerciseError", "Mistake", "load", "load_file", "record"]
 
 RELEASED_SEED = 0
+COURSE = pathlib.Path(__file__).parents[1] / "notebooks" / "exercises"
 
 
 class ExerciseError(AssertionError):
@@ -100,7 +102,7 @@ class Exercise:
         self.id, self.reference, self.inputs = id, reference, inputs
         self.mistakes, self.hints = list(mistakes), list(hints)
         self.points, self.rtol, self.atol, self.seconds = points, rtol, atol, seconds
-        self._cases = {}
+        self._cases, self._hints_shown, self._passed = {}, 0, False
 
     def cases(self, seed=RELEASED_SEED):
         """Inputs, right outcomes and the mistakes' outcomes for a seed."""
@@ -134,17 +136,37 @@ class Exercise:
         """Print one line if the answer is right, or raise `ExerciseError` with the reason."""
         result = self.evaluate(answer, seed=seed)
         if not result.passed:
-            hints = ", ".join(f'tasks["{self.id}"].hint({k + 1})' for k in range(len(self.hints)))
-            stuck = f"\n  Stuck? {hints}" if hints else ""
+            stuck = f'\n  Stuck? tasks["{self.id}"].hint()' if self.hints else ""
             raise ExerciseError(f"✗ {self.id}: {result.message}{stuck}") from None
-        print(f"✓ {self.id} passed" + ("" if seed == RELEASED_SEED else " on other inputs"))
+        self._passed = True
+        ours = f'; tasks["{self.id}"].solution() shows ours' if self.reference is None else ""
+        print(f"✓ {self.id} passed" + (ours if seed == RELEASED_SEED else " on other inputs"))
 
-    def hint(self, number=1):
-        """Print hint `number`, counted from 1."""
+    def hint(self, number=None):
+        """Print hint `number`, counted from 1; without one, the next, and after the last the first.
+
+        Raises:
+            ValueError: if there is no such hint.
+        """
+        if number is None and self.hints:
+            number = self._hints_shown % len(self.hints) + 1
         if number not in range(1, len(self.hints) + 1):
             rule = f"`number` must be from 1 to {len(self.hints)}."
             raise ValueError(f"{rule} Received: number={number!r}")
+        self._hints_shown = number
         print(f"Hint {number} of {len(self.hints)}: {self.hints[number - 1]}")
+
+    def solution(self):
+        """Print the course's answer, and what it does better, once an answer has passed.
+
+        Raises:
+            ExerciseError: if no answer has passed since this exercise was loaded, or the course
+                publishes no answer.
+        """
+        if not self._passed:
+            rule = f'first pass the check: tasks["{self.id}"].check(your_function)'
+            raise ExerciseError(f"✗ {self.id}: {rule}. Stuck? Ask for a hint.")
+        print(_published_answer(self.id))
 
     def _compare(self, cases, outcomes, answer):
         """Equal to the reference, to a known mistake, or else what differs first."""
@@ -352,8 +374,7 @@ def load(name):
         FileNotFoundError: if there are no exercises of that name.
         ValueError: if the record is damaged.
     """
-    course = pathlib.Path(__file__).parents[1] / "notebooks" / "exercises" / name
-    here = pathlib.Path.cwd()
+    course, here = COURSE / name, pathlib.Path.cwd()
     for folder in [here, course] if here.name == name else [course]:
         for file in (folder / "recorded.npz", folder / "checks.py"):
             if file.exists():
@@ -376,6 +397,23 @@ def load_file(path):
             f"{path.name} is missing or damaged ({error}). "
             "Delete it and run `make lab` to restore it."
         ) from error
+
+
+def _published_answer(id):
+    """The code of an exercise notebook's answer cell, and below it the comment that it begins with.
+
+    nbgrader's markers are left out. The comment is `# Better: ...`.
+    """
+    lesson, number = id.split(".")
+    for path in COURSE.glob(f"{lesson}_*/{lesson}_*.ipynb"):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if cell["metadata"].get("nbgrader", {}).get("grade_id") == f"answer-{lesson}-{number}":
+                code = re.sub(r" *### (BEGIN|END) SOLUTION\n?", "", "".join(cell["source"]))
+                better = re.search(r"(?m)^( *)# Better: (.*\n(\1# .*\n)*)", code)
+                words = better[2].replace(f"{better[1]}# ", "").split()
+                note = textwrap.fill(f"What it does better: {' '.join(words)}", 79)
+                return f"{code.replace(better[0], '').rstrip()}\n\n{note}"
+    raise ExerciseError(f"✗ {id}: the course publishes no answer to this task.")
 
 
 def record(checks, npz_path):

@@ -1,9 +1,11 @@
 """The learner's copy: lessons and blank exercises in `workspace/`, with nothing overwritten.
 
 A file counts as *edited* when its cell sources differ from what was delivered; outputs and
-execution counts do not count. The manifest `workspace/.manifest.json` remembers what was delivered.
+execution counts do not count. The manifest `workspace/.manifest.json` remembers what was delivered,
+`workspace/.progress.json` which lessons and tasks were ever done.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -13,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +24,9 @@ __all__ = ["Change", "Task", "blank", "course_root", "lab", "progress", "task_st
 CODE_STUB = ["# YOUR CODE HERE", "raise NotImplementedError()"]
 TEXT_STUB = ["YOUR ANSWER HERE"]
 MANIFEST = ".manifest.json"
+DONE = ".progress.json"
 START = "00_start_here.ipynb"
+LESSONS = "[0-9][0-9]_*.ipynb"
 # What JupyterLab would ask the network for: news, updates of itself, extensions.
 OFF = ["@jupyterlab/apputils-extension:announcements", "@jupyterlab/extensionmanager-extension"]
 
@@ -131,6 +135,7 @@ def update(source: Path, target: Path) -> list:
     """
     wanted = _deliveries(source / "notebooks")  # everything is read before anything is written
     target.mkdir(parents=True, exist_ok=True)
+    _remember(target)  # a new version of a lesson comes without outputs
     manifest, changes = _read_manifest(target / MANIFEST)
     for name, content in wanted.items():
         try:
@@ -146,7 +151,7 @@ def update(source: Path, target: Path) -> list:
 
 def _deliveries(notebooks: Path) -> dict[str, bytes]:
     wanted = {}
-    paths = [*notebooks.glob("[0-9][0-9]_*.ipynb"), *notebooks.glob("exercises/[0-9][0-9]_*/*")]
+    paths = [*notebooks.glob(LESSONS), *notebooks.glob("exercises/[0-9][0-9]_*/*")]
     for path in sorted(paths):
         name = path.relative_to(notebooks).as_posix()
         if path.suffix == ".ipynb":
@@ -171,15 +176,22 @@ def _fingerprint(name: str, content: bytes) -> str:
     Empty cells at the end do not count: JupyterLab adds one when the last cell is run.
     """
     if name.endswith(".ipynb"):
-        try:
-            sources = [_source(cell) for cell in json.loads(content)["cells"]]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            message = f"{name} is no notebook any more; rename it, then run `make lab`"
-            raise ValueError(message) from None
+        sources = [_source(cell) for cell in _cells(name, content)]
         while sources and not sources[-1].strip():
             sources.pop()
         content = json.dumps(sources).encode()
     return hashlib.sha256(content).hexdigest()
+
+
+def _cells(name: str, content: bytes) -> list[dict]:
+    try:
+        cells = json.loads(content)["cells"]
+        for cell in cells:
+            _source(cell), cell["cell_type"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message = f"{name} is no notebook any more; rename it, then run `make lab`"
+        raise ValueError(message) from None
+    return cells
 
 
 def _deliver(target: Path, name: str, content: bytes, entry: dict) -> list:
@@ -289,7 +301,7 @@ def _lab_command(arguments: Sequence[str], target: Path) -> list[str]:
 
 
 class Task(NamedTuple):
-    """How one exercise task stands: done, not done yet, or not run."""
+    """How one exercise task stands: done, done before, not done yet, or not run."""
 
     exercise: str
     id: str
@@ -297,32 +309,91 @@ class Task(NamedTuple):
     points: float
 
 
-def progress(target: Path, *, run: bool = False) -> None:
-    """Prints which tasks pass, from the saved outputs of the exercise notebooks.
+def progress(target: Path | None = None, *, run: bool = False) -> None:
+    """Prints which lessons were run to the end and which tasks pass, from the saved notebooks.
+
+    What was done once counts as done, whatever became of the notebook: `.progress.json` keeps it.
 
     Args:
-        target: the learner's folder.
-        run: execute each notebook first, in a temporary copy, instead of reading saved outputs.
+        target: the learner's folder; if not given, the current one if it is a learner's, or else
+            `workspace/` in the checkout.
+        run: execute each exercise first, in a temporary copy, instead of reading saved outputs.
     """
-    folders, tasks = sorted(target.glob("exercises/[0-9][0-9]_*")), []
-    if not folders:
-        print("There are no exercises in the workspace yet: `make lab` brings them.")
+    here = Path.cwd()
+    target = target or (here if (here / MANIFEST).exists() else course_root() / "workspace")
+    lessons = [path for path in sorted(target.glob(LESSONS)) if "." not in path.stem]
+    if not lessons:
+        print("There are no lessons in the workspace yet: `make lab` brings them.")
         return
-    for folder in folders:
+    done, tasks = _remember(target), []
+    print(f"{'lesson':<36} {'cells run':<11} {'tasks':<11} points")
+    for path in lessons:
         try:
-            tasks += task_states(folder, run=run)
+            ran, cells = _cells_run(_cells(path.name, path.read_bytes()))
+            folder = target / "exercises" / path.stem
+            own = task_states(folder, run=run, done=done) if folder.exists() else []
         except (ValueError, OSError) as error:
-            print(f"problem   {folder.name}: {error}")
-    print(f"{'exercise':<40} {'task':<6} {'state':<13} {'points':>6}")
-    for task in tasks:
-        print(f"{task.exercise:<40} {task.id:<6} {task.state:<13} {task.points:>6g}")
-    done = [task for task in tasks if task.state == "done"]
+            print(f"problem   {path.stem}: {error}")
+            continue
+        state = "done" if path.stem in done else f"{ran} of {cells}"
+        print(f"{path.stem:<36} {state:<11} {_count(own, '{:<11} {}') if own else ''}".rstrip())
+        for state in ("done before", "not done yet", "not run"):
+            some = [task.id for task in own if task.state == state]
+            if 0 < len(some) < len(own):
+                print(f"    {state}: {', '.join(some)}")
+        tasks += own
+    _remember(target, {task.id for task in tasks if task.state == "done"})
+    finished = sum(path.stem in done for path in lessons)
+    print(f"Done: {finished} of {len(lessons)} lessons, {_count(tasks, '{} tasks, {} points')}.")
+
+
+def _count(tasks: list[Task], form: str) -> str:
+    """Returns how many tasks and points of all are done, "3 of 4" each, in the given form."""
+    done = [task for task in tasks if task.state.startswith("done")]
     points, most = (sum(task.points for task in some) for some in (done, tasks))
-    print(f"Done: {len(done)} of {len(tasks)} tasks, {points:g} of {most:g} points.")
+    return form.format(f"{len(done)} of {len(tasks)}", f"{points:g} of {most:g}")
 
 
-def task_states(folder: Path, *, run: bool = False) -> list[Task]:
-    """Returns how the automatic tasks of one exercise folder stand."""
+def _remember(target: Path, passed: set[str] = frozenset()) -> set[str]:
+    """Returns the lessons and tasks that are, or ever were, done; writes down which are new."""
+    path, known, done = target / DONE, set(), set(passed)
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            known = set(map(str, json.loads(path.read_bytes())["done"]))
+        except (ValueError, KeyError, TypeError):
+            os.replace(path, path.with_suffix(".damaged.json"))
+            print(f"problem   {DONE}: damaged, kept as {path.stem}.damaged.json and made anew")
+    for notebook in [*target.glob(LESSONS), *target.glob(f"exercises/*/{LESSONS}")]:
+        with contextlib.suppress(ValueError, OSError):  # a damaged one is named where it is used
+            cells = _cells(notebook.name, notebook.read_bytes())
+            ran, count = _cells_run(cells)
+            if notebook.parent != target:
+                done |= _passed(cells)
+            elif 0 < ran == count:
+                done.add(notebook.name.split(".")[0])  # NN_topic.new.ipynb, too
+    done |= known
+    if done > known:
+        _write(path, (json.dumps({"done": sorted(done)}, indent=1) + "\n").encode())
+    return done
+
+
+def _cells_run(cells: list[dict]) -> tuple[int, int]:
+    """Returns how many code cells ran without an error, and how many there are."""
+    code = [cell for cell in cells if cell["cell_type"] == "code" and _source(cell).strip()]
+    kinds = [[output.get("output_type") for output in cell.get("outputs", [])] for cell in code]
+    ran = [bool(cell.get("execution_count")) for cell in code]
+    return sum(ran[k] and "error" not in kinds[k] for k in range(len(code))), len(code)
+
+
+def _passed(cells: list[dict]) -> set[str]:
+    """Returns the ids of the tasks whose checks passed, by the cells' outputs."""
+    outputs = (output for cell in cells for output in cell.get("outputs", []))
+    lines = (line for out in outputs for line in "".join(out.get("text", "")).splitlines())
+    return {found[1] for line in lines if (found := re.match(r"✓ (\S+) passed", line))}
+
+
+def task_states(folder: Path, *, run: bool = False, done: Iterable[str] = ()) -> list[Task]:
+    """Returns how an exercise folder's automatic tasks stand; `done` holds those passed before."""
     from course_utils import exercises
 
     path = folder / f"{folder.name}.ipynb"
@@ -330,17 +401,17 @@ def task_states(folder: Path, *, run: bool = False) -> list[Task]:
         raise FileNotFoundError(f"{path.name} is missing; `make lab` brings it back")
     known = exercises.load_file(folder / "recorded.npz")
     content = path.read_bytes()
-    _fingerprint(path.name, content)  # raises if it is no notebook
-    notebook = json.loads(content)
-    cells = _execute(folder, notebook) if run else notebook["cells"]
-    return [Task(folder.name, id, _state(id, cells), known[id].points) for id in known]
+    cells = _cells(path.name, content)
+    cells = _execute(folder, json.loads(content)) if run else cells
+    return [Task(folder.name, id, _state(id, cells, done), known[id].points) for id in known]
 
 
-def _state(id: str, cells: list[dict]) -> str:
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    texts = ["".join(out.get("text", "")) for cell in code for out in cell.get("outputs", [])]
-    if any(line.startswith(f"✓ {id} passed") for text in texts for line in text.splitlines()):
+def _state(id: str, cells: list[dict], done: Iterable[str]) -> str:
+    if id in _passed(cells):
         return "done"
+    if id in done:
+        return "done before"
+    code = (cell for cell in cells if cell["cell_type"] == "code")
     checks = [cell for cell in code if re.search(rf"""["']{re.escape(id)}["']""", _source(cell))]
     run = any(cell.get("execution_count") is not None for cell in checks)
     return "not done yet" if run else "not run"

@@ -63,7 +63,7 @@ def test_lab_hands_other_arguments_on(arguments, passed, target, monkeypatch):
 
 def test_progress_reads_the_workspace_it_is_given(course, capsys):
     assert cli.main(["progress", "--workspace", str(course / "mine")]) == 0
-    assert "no exercises" in capsys.readouterr().out
+    assert "no lessons" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("arguments", "run"), [([], False), (["--run"], True)])
@@ -71,7 +71,7 @@ def test_progress_runs_only_when_asked(course, monkeypatch, arguments, run):
     given = []
     monkeypatch.setattr(workspace, "progress", lambda *args, **names: given.append((args, names)))
     assert cli.main(["progress", *arguments]) == 0
-    assert given == [((course / "workspace",), {"run": run})]
+    assert given == [((None,), {"run": run})]
 
 
 def test_an_error_is_one_line_and_ends_with_1(course, capsys):

@@ -1,5 +1,6 @@
 """What `course_utils.exercises` says to every kind of answer, and what it leaves behind."""
 
+import json
 import linecache
 import os
 import re
@@ -58,7 +59,7 @@ def test_a_wrong_answer_raises_with_its_reason_and_names_the_hints():
     with pytest.raises(ExerciseError, match=r"^✗ 99\.1: You added\.\n") as caught:
         task = exercise(mistakes=[Mistake(lambda x, factor: x + factor, "You added.")])
         task.check(lambda a, b: b + a)
-    assert str(caught.value).endswith('Stuck? tasks["99.1"].hint(1), tasks["99.1"].hint(2)')
+    assert str(caught.value).endswith('Stuck? tasks["99.1"].hint()')
     assert caught.value.__cause__ is None
     assert isinstance(caught.value, AssertionError)
 
@@ -390,17 +391,86 @@ def test_in_a_thread_answers_run_without_a_limit():
 # --- hints ----------------------------------------------------------------------------------------
 
 
-def test_hints(capsys):
+def test_hints_unfold_one_by_one(capsys):
     task = exercise()
     task.hint()
-    task.hint(2)
+    task.hint()
+    task.hint()
+    assert capsys.readouterr().out == "Hint 1 of 2: One.\nHint 2 of 2: Two.\nHint 1 of 2: One.\n"
+    task.hint(1)
+    task.hint()
     assert capsys.readouterr().out == "Hint 1 of 2: One.\nHint 2 of 2: Two.\n"
 
 
-@pytest.mark.parametrize("number", [0, 3, -1, "1", None])
+@pytest.mark.parametrize("number", [0, 3, -1, "1", 1.5])
 def test_a_hint_that_is_not_there(number):
     with pytest.raises(ValueError, match=r"`number` must be from 1 to 2\. Received: number="):
         exercise().hint(number)
+
+
+def test_no_hints():
+    with pytest.raises(ValueError, match=r"`number` must be from 1 to 0\. Received: number=None"):
+        exercise(hints=()).hint()
+
+
+# --- the course's own answer ----------------------------------------------------------------------
+
+ANSWER = """\
+def scale(x, factor):
+    ### BEGIN SOLUTION
+    # Better: One product for all, where a loop needs
+    # one for each entry.
+    return x * factor
+    ### END SOLUTION"""
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A course whose exercises 99 hold an answer to 99.1 and a check that names it."""
+    cells = [
+        {"source": ANSWER.splitlines(keepends=True), "grade_id": "answer-99-1"},
+        {"source": ['tasks["99.1"].check(scale)'], "grade_id": "check-99-1"},
+    ]
+    for cell in cells:
+        cell["metadata"] = {"nbgrader": {"grade_id": cell.pop("grade_id")}}
+    cells.insert(0, {"source": ["# Exercises 99"], "metadata": {}})
+    (tmp_path / "99_scales").mkdir()
+    (tmp_path / "99_scales" / "99_scales.ipynb").write_text(json.dumps({"cells": cells}))
+    monkeypatch.setattr(exercises, "COURSE", tmp_path)
+
+
+@pytest.mark.usefixtures("published")
+def test_the_published_answer_is_shown_once_the_check_has_passed(capsys):
+    task = exercise()
+    for _ in range(2):
+        with pytest.raises(ExerciseError, match=r'99\.1: first pass the check: tasks\["99\.1"\]'):
+            task.solution()
+        with pytest.raises(ExerciseError):
+            task.check(lambda x, factor: x)
+    task.check(scale)
+    assert capsys.readouterr().out == "✓ 99.1 passed\n"
+    task.solution()
+    assert capsys.readouterr().out == (
+        "def scale(x, factor):\n    return x * factor\n\n"
+        "What it does better: One product for all, where a loop needs one for each\nentry.\n"
+    )
+
+
+@pytest.mark.usefixtures("published")
+def test_learners_are_told_of_it(folder, capsys):
+    live, recorded = (exercises.load_file(folder / n) for n in ("checks.py", "recorded.npz"))
+    recorded["99.1"].check(live["99.1"].reference)
+    assert capsys.readouterr().out == '✓ 99.1 passed; tasks["99.1"].solution() shows ours\n'
+    recorded["99.1"].solution()
+    assert capsys.readouterr().out.startswith("def scale(x, factor):\n    return")
+
+
+@pytest.mark.usefixtures("published")
+def test_a_task_of_somebody_elses(folder):
+    task = exercises.load_file(folder / "checks.py")["99.2"]
+    task.check(lambda n: n + 1)
+    with pytest.raises(ExerciseError, match=r"99\.2: the course publishes no answer"):
+        task.solution()
 
 
 # --- records --------------------------------------------------------------------------------------
@@ -534,5 +604,5 @@ def test_jupyter_shows_the_message_alone(tmp_path):
     )
     assert (run.stdout + run.stderr).strip() == (
         "✗ 99.1: For the arguments (x=1.0) the result is 2 where 1 is right.\n"
-        '  Stuck? tasks["99.1"].hint(1)'
+        '  Stuck? tasks["99.1"].hint()'
     )

@@ -79,18 +79,6 @@ TASKS = [
     for lesson in LESSONS
     for exercise in checks(lesson).EXERCISES
 ]
-MISTAKES = [
-    pytest.param(exercise, number, id=f"{exercise.id}-{mistake.answer.__name__}")
-    for lesson in LESSONS
-    for exercise in checks(lesson).EXERCISES
-    for number, mistake in enumerate(exercise.mistakes)
-]
-OTHER_WAYS = [
-    pytest.param(exercise, answer, id=f"{exercise.id}-{number}-{answer.__name__}")
-    for lesson in LESSONS
-    for exercise in checks(lesson).EXERCISES
-    for number, answer in enumerate(checks(lesson).ALTERNATIVES.get(exercise.id, []), 1)
-]
 # The released seed in `make check`, the others in `make test` only.
 each_seed = pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:])]
@@ -148,6 +136,10 @@ def test_an_answer_and_a_check_for_every_task(lesson):
         role = answers[exercise.id]["metadata"]["nbgrader"]
         assert role["solution"] and not role["grade"] and not role["locked"]
         assert "### BEGIN SOLUTION" in answers[exercise.id]["source"]
+        shown = exercises._published_answer(exercise.id)  # to whoever passed the check
+        assert "###" not in shown and "raise NotImplementedError" not in shown
+        assert re.search(r"\n\nWhat it does better: [^ ].{30}", shown), exercise.id
+        assert "# Better" not in shown and len(shown.splitlines()) >= 4
         role = found[exercise.id]["metadata"]["nbgrader"]
         assert role["grade"] and role["locked"] and not role["solution"]
         assert role["points"] == exercise.points > 0
@@ -183,12 +175,13 @@ def test_the_reference_passes_and_leaves_its_inputs_alone(lesson, exercise, seed
 
 
 @each_seed
-@pytest.mark.parametrize(("exercise", "number"), MISTAKES)
-def test_a_mistake_is_told_its_own_sentence(exercise, number, seed):
-    result = exercise.evaluate(exercise.mistakes[number].answer, seed=seed)
-    assert not result.passed
-    assert result.mistake == number
-    assert result.message.startswith(exercise.mistakes[number].sentence)
+@each_task
+def test_every_mistake_is_told_its_own_sentence(lesson, exercise, seed):
+    for number, (answer, sentence) in enumerate(exercise.mistakes):
+        result = exercise.evaluate(answer, seed=seed)
+        assert not result.passed, sentence
+        assert result.mistake == number, sentence
+        assert result.message.startswith(sentence)
 
 
 @each_task
@@ -219,10 +212,11 @@ def texts_of(value):
 
 
 @each_seed
-@pytest.mark.parametrize(("exercise", "answer"), OTHER_WAYS)
-def test_answers_written_in_other_ways_pass(exercise, answer, seed):
-    result = exercise.evaluate(answer, seed=seed)
-    assert result.passed, result.message
+@each_task
+def test_answers_written_in_other_ways_pass(lesson, exercise, seed):
+    for number, answer in enumerate(checks(lesson).ALTERNATIVES.get(exercise.id, []), 1):
+        result = exercise.evaluate(answer, seed=seed)
+        assert result.passed, f"way {number}: {result.message}"
 
 
 @each_lesson

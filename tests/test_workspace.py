@@ -515,18 +515,108 @@ def answered(target):
     return path
 
 
+def printed_progress(target, capsys, **options):
+    """The rows of the table, split into words."""
+    capsys.readouterr()
+    workspace.progress(target, **options)
+    return [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+
+
+def run_all(path):
+    """Saves a lesson as if all its cells had run."""
+    notebook = json.loads(path.read_bytes())
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "code":
+            cell["execution_count"] = number
+    path.write_text(json.dumps(notebook))
+
+
 def test_progress_reads_the_saved_outputs(course, target, capsys):
     workspace.update(course, target)
     answered(target)
-    capsys.readouterr()
-    workspace.progress(target)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in lines[1:4]] == [
-        ["01_first", "01.1", "done", "2"],
-        ["01_first", "01.2", "not", "done", "yet", "1"],
-        ["01_first", "01.3", "not", "run", "1"],
+    run_all(target / "00_start_here.ipynb")
+    assert printed_progress(target, capsys) == [
+        ["00_start_here", "done"],
+        ["01_first", *"0 of 1".split(), *"1 of 3".split(), *"2 of 4".split()],
+        ["not", "done", "yet:", "01.2"],
+        ["not", "run:", "01.3"],
+        "Done: 1 of 2 lessons, 1 of 3 tasks, 2 of 4 points.".split(),
     ]
-    assert lines[4] == "Done: 1 of 3 tasks, 2 of 4 points."
+
+
+def test_progress_survives_an_update_of_the_course(course, target, capsys):
+    workspace.update(course, target)
+    path = answered(target)
+    run_all(target / "01_first.ipynb")
+    lesson(course / "notebooks/01_first.ipynb", "first, but better")
+    exercise(course / "notebooks/exercises/01_first/01_first.ipynb")
+    assert ("updated", "01_first.ipynb") in said(workspace.update(course, target))
+    assert '"execution_count": null' in (target / "01_first.ipynb").read_text()
+    path.unlink()  # to start the exercises afresh
+    workspace.update(course, target)
+    assert printed_progress(target, capsys) == [
+        ["00_start_here", *"0 of 1".split()],
+        ["01_first", "done", *"1 of 3".split(), *"2 of 4".split()],
+        ["done", "before:", "01.1"],
+        ["not", "run:", "01.2,", "01.3"],
+        "Done: 1 of 2 lessons, 1 of 3 tasks, 2 of 4 points.".split(),
+    ]
+    assert json.loads((target / ".progress.json").read_bytes()) == {"done": ["01.1", "01_first"]}
+
+
+def test_a_pass_that_running_shows_is_kept(course, target, capsys):
+    workspace.update(course, target)
+    answered(target)
+    assert printed_progress(target, capsys, run=True)[1][2:5] == "of 1 2".split()
+    assert printed_progress(target, capsys)[2:4] == [
+        ["done", "before:", "01.3"],
+        ["not", "done", "yet:", "01.2"],
+    ]
+
+
+def test_work_in_a_copy_put_beside_counts(course, target, capsys):
+    workspace.update(course, target)
+    path = answered(target)
+    path.rename(path.with_name("01_first.new.ipynb"))
+    run_all(target / "01_first.ipynb")
+    (target / "01_first.ipynb").rename(target / "01_first.new.ipynb")
+    workspace.update(course, target)
+    assert printed_progress(target, capsys)[1:3] == [
+        ["01_first", "done", *"1 of 3".split(), *"2 of 4".split()],
+        ["done", "before:", "01.1"],
+    ]
+
+
+def test_a_cell_that_fails_is_not_run(course, target, capsys):
+    workspace.update(course, target)
+    run_all(target / "00_start_here.ipynb")
+    notebook = json.loads((target / "00_start_here.ipynb").read_bytes())
+    notebook["cells"][1]["outputs"] = [new_output("error", ename="NameError", traceback=[])]
+    (target / "00_start_here.ipynb").write_text(json.dumps(notebook))
+    assert printed_progress(target, capsys)[0] == ["00_start_here", *"0 of 1".split()]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"done": 1}', b"{}"])
+def test_a_damaged_list_of_what_is_done_is_kept_aside(course, target, capsys, content):
+    workspace.update(course, target)
+    answered(target)
+    path = target / ".progress.json"
+    path.write_bytes(content)
+    workspace.progress(target)
+    assert "problem   .progress.json: damaged, kept as" in capsys.readouterr().out
+    assert (target / ".progress.damaged.json").read_bytes() == content
+    assert json.loads(path.read_bytes()) == {"done": ["01.1"]}
+
+
+def test_progress_of_the_folder_it_is_called_in(course, target, capsys, monkeypatch):
+    workspace.update(course, target)
+    monkeypatch.setattr(workspace, "course_root", lambda: course)
+    monkeypatch.chdir(target)
+    workspace.progress()
+    assert "Done: 0 of 2 lessons" in capsys.readouterr().out
+    monkeypatch.chdir(course)
+    workspace.progress()
+    assert "no lessons in the workspace yet" in capsys.readouterr().out
 
 
 def test_progress_can_run_the_notebooks_and_leaves_them_alone(course, target):
@@ -570,6 +660,6 @@ def test_progress_names_what_is_damaged(course, target, capsys, name, content, m
     assert f"problem   01_first: {message}" in capsys.readouterr().out
 
 
-def test_progress_without_exercises(target, capsys):
+def test_progress_without_lessons(target, capsys):
     workspace.progress(target)
-    assert "no exercises in the workspace yet" in capsys.readouterr().out
+    assert "no lessons in the workspace yet" in capsys.readouterr().out

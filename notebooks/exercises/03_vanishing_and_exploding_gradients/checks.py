@@ -172,10 +172,16 @@ def underflow_lag(factor):
     return None if factor >= 1 else steps_below(factor, 2.0**-126)
 
 
+# The 39th power of the one is 2**-126 (1 - 2.5e-16): a product in float64 says 40 steps. The 43rd
+# of the other is 2**-126 (1 - 1.7e-17): `factor**n` says 44. Logarithms say 40 and 44.
+CLOSE, CLOSER = 0.10652254955357182, 0.13119343575757358
+
+
 def inputs_2(rng):
     drawn = [round(rng.uniform(0.1 + 0.2 * k, 0.28 + 0.2 * k), 3) for k in range(4)]
     power = float(rng.choice([2.0**-21, 2.0**-42, 2.0**-63]))  # 2**-126 is one of its powers
-    return [(factor,) for factor in [*drawn, power, round(rng.uniform(1.01, 1.5), 3)]]
+    above = round(rng.uniform(1.01, 1.5), 3)
+    return [(factor,) for factor in [*drawn, power, CLOSE, CLOSER, above]]
 
 
 underflow_mistakes = [
@@ -198,6 +204,33 @@ underflow_mistakes = [
         lambda factor: None if factor >= 1 else steps_below(factor, 2.0**-126) - 1,
         "You are one step short: after your number of steps the gradient is still a normal number. "
         "The first n *below* the bound is wanted.",
+    ),
+    Mistake(
+        lambda factor: (
+            None if factor >= 1 else underflow_lag(factor) - (factor not in (CLOSE, CLOSER))
+        ),
+        "You are one step short, but where rounding makes up for it. The first n "
+        "*below* the bound is wanted, and the power that decides must be exact.",
+    ),
+    Mistake(
+        lambda factor: None if factor >= 1 else underflow_lag(factor) + (factor == CLOSE),
+        "Right but where the bound is passed by very little. A product in float64 is rounded at "
+        "every step, and you go one step further than needed.",
+    ),
+    Mistake(
+        lambda factor: None if factor >= 1 else underflow_lag(factor) + (factor == CLOSER),
+        "Right but where the bound is passed by next to nothing. A power in float64 is rounded, "
+        "here to the bound itself, and you go one step further than needed.",
+    ),
+    Mistake(
+        lambda factor: None if factor >= 1 else underflow_lag(factor) + (factor in (CLOSE, CLOSER)),
+        "Right but where the bound is passed by very little. A quotient of logarithms is rounded, "
+        "here to a whole number, and you go one step further than needed.",
+    ),
+    Mistake(
+        lambda factor: None if factor >= 1 else by_logarithms(factor) + (factor in (CLOSE, CLOSER)),
+        "A quotient of logarithms is rounded. You are one step short where a power is the bound "
+        "itself, and one step too far where a power passes it by very little.",
     ),
     Mistake(
         lambda factor: None if factor >= 1 else by_logarithms(factor),

@@ -772,7 +772,8 @@ scan_mistakes = [
     Mistake(
         scan_by_division,
         "You divide by the product of all z so far. In exact arithmetic that is right; after a "
-        "few hundred steps with short memories the product is 0 in float64: 0 divided by 0.",
+        "few hundred steps with short memories the product is 0 in float64. What you divide by it "
+        "becomes infinite, and 0 times infinity is nan.",
     ),
     Mistake(
         scan_by_weights,

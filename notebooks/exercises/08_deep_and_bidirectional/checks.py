@@ -515,7 +515,7 @@ stack_mistakes = [
     Mistake(
         lambda *a: stack_with(*a, feed="states"),
         "You add all layers up at the end, but each layer reads only the states of the one below. "
-        "In (3) it reads the stream.",
+        "In (2) it reads the stream.",
     ),
     Mistake(
         lambda *a: stack_with(*a, first=True),

@@ -481,6 +481,7 @@ adam_mistakes = [
 
 
 def plateau(losses, rate, factor, patience, min_delta, lowest):
+    """As in Keras, a rate below `lowest` stays as it is."""
     return plateau_with(losses, rate, factor, patience, min_delta, lowest)
 
 
@@ -519,7 +520,7 @@ def plateau_with(
             if refuse:
                 rate = rate if lower < lowest else lower
             else:
-                rate = max(lower, lowest) if stop else lower
+                rate = max(lower, min(rate, lowest)) if stop else lower
             wait = 0 if after_drop else wait
             best = np.inf if forget else best
         if not before:
@@ -535,7 +536,7 @@ def plateau_by_last(losses, rate, factor, patience, min_delta, lowest):
             best, since = loss, j
         elif j - since == patience:
             since = j
-            rates[j + 1 :] = max(rates[j] * factor, lowest)
+            rates[j + 1 :] = max(rates[j] * factor, lowest) if rates[j] > lowest else rates[j]
     return rates
 
 
@@ -562,13 +563,26 @@ class Plateau:
         if loss + self.min_delta < self.best:
             self.best, self.left = loss, self.patience
         if self.left == 0:
-            self.rate, self.left = np.maximum(self.rate * self.factor, self.lowest), self.patience
+            lower, self.left = np.maximum(self.rate * self.factor, self.lowest), self.patience
+            self.rate = np.minimum(self.rate, lower)
         return used
 
 
 def plateau_by_object(losses, *options):
     rule = Plateau(*options)
     return np.array([rule.see(loss) for loss in losses])
+
+
+def raising(answer):
+    """Lets a rate that is below `lowest` rise to it where it should drop."""
+
+    def plateau(losses, rate, factor, patience, min_delta, lowest):
+        if rate > lowest:
+            return answer(losses, rate, factor, patience, min_delta, lowest)
+        rates = answer(losses, rate, factor, patience, min_delta, 0.0)
+        return np.where(rates < rate, lowest, rate)
+
+    return plateau
 
 
 def inputs_6(rng):
@@ -586,6 +600,7 @@ def inputs_6(rng):
         (broken, 0.1, 0.5, 2, 0.01, 0.001),
         (np.ones(9), 0.1, 0.1, 4, 0.0, 0.0),
         (np.array([1.0]), 0.1, 0.5, 1, 0.0, 0.0),
+        (curve(40, 0.15), 0.01, 0.5, 2, 0.02, 0.03),  # begins below `lowest`
     ]
 
 
@@ -643,6 +658,18 @@ plateau_mistakes = [
         lambda *a: plateau_with(*a, nan=True),
         "You take a loss that is not a number for an improvement. Every comparison with nan is "
         "False: ask whether the loss is better, not whether it is worse.",
+    ),
+]
+# Most wrong answers raise such a rate as well, and should hear of their first mistake first.
+raised = (
+    "Where the rate is below `lowest` from the start, you raise it. A plateau never raises a rate."
+)
+plateau_mistakes += [
+    Mistake(raising(plateau), raised),
+    *(
+        Mistake(raising(answer), f"{sentence} Then: {raised}")
+        for answer, sentence in plateau_mistakes
+        if "`lowest`" not in sentence
     ),
 ]
 

@@ -618,7 +618,7 @@ evaluate_mistakes = [
     Mistake(
         lambda *a: evaluate_with(*a, drop=inverted, mean=mean_of_means),
         "This is the code as it was given. It has two faults: run it twice with two seeds, and "
-        "once with another batch size.",
+        "twice with one seed, once with batches of equal size and once with a short last batch.",
     ),
     Mistake(
         lambda *a: evaluate_with(*a, drop=None, mean=mean_of_means),

@@ -279,7 +279,8 @@ def keep_k(p, k):
 
 
 def first_above(p, u):
-    return int(np.argmax(np.cumsum(p) > u))
+    total = np.cumsum(p)  # may end below 1, even at u
+    return int(np.argmax(total / total[-1] > u))
 
 
 def sample_with(
@@ -348,7 +349,8 @@ def sample_in_logits(logits, temperature, k, mass, u):
         likelier = np.array([p[ranks < rank].sum() for rank in ranks])
         z[likelier >= mass - 1e-12] = -np.inf
     p = softmax(z)
-    return p, int(np.searchsorted(np.cumsum(p), u, side="right"))
+    total = np.cumsum(p)
+    return p, int(np.searchsorted(total, min(u, np.nextafter(total[-1], 0)), side="right"))
 
 
 def sample_one_by_one(logits, temperature, k, mass, u):
@@ -367,7 +369,7 @@ def sample_one_by_one(logits, temperature, k, mass, u):
     whole = sum(p[c] for c in kept)
     p = [p[c] / whole if c in kept else 0.0 for c in range(V)]
     running, c = p[0], 0
-    while running <= u:
+    while running <= u and any(p[c + 1 :]):
         c += 1
         running += p[c]
     return p, c
@@ -386,7 +388,19 @@ def sample_by_slices(logits, temperature, k, mass, u):
         q = q[: np.searchsorted(np.cumsum(q), mass - 1e-12) + 1]
     p = np.zeros(len(logits))
     p[order[: len(q)]] = q / q.sum()
-    return p, int(np.flatnonzero(p.cumsum() > u)[0])
+    total = p.cumsum()
+    total[p.nonzero()[0][-1] :] = 1
+    return p, int(np.flatnonzero(total > u)[0])
+
+
+def bare_draw(answer):
+    """Draws with a bare cumulative sum: character 0 where no sum is greater than u."""
+
+    def sample(*a):
+        p, c = answer(*a)
+        return p, c if np.cumsum(p)[-1] > a[-1] else 0
+
+    return sample
 
 
 def inputs_4(rng):
@@ -409,6 +423,9 @@ def inputs_4(rng):
         (flat, 1.0, None, None, 0.5),
         (z() + 1000.0, 1.0, 7, 0.95, 0.66),
         (z(), 1.0, 1, None, 0.95),
+        # Ten times 0.1, added up one by one, is 0.9999999999999999: this u, the last below 1.
+        (np.zeros(10), 1.0, None, None, 1 - 2.0**-53),
+        (np.array(10 * [0.0] + 2 * [-1000.0]), 1.0, None, None, 1 - 2.0**-53),
     ]
 
 
@@ -443,18 +460,49 @@ sample_mistakes = [
         "`mass`.",
     ),
     Mistake(
-        lambda *a: sample_with(*a, draw=lambda p, u: int(np.argmax(p))),
-        "You return the likeliest character whatever u is. The draw must follow the distribution.",
-    ),
-    Mistake(
         lambda *a: sample_with(*a, draw=sorted_draw),
         "You draw along the sorted characters. As random as the other, but u is to be used in the "
         "order of the alphabet.",
     ),
     Mistake(
+        lambda *a: sample_with(*a, draw=lambda p, u: int(np.argmax(p))),
+        "You return the likeliest character whatever u is. The draw must follow the distribution.",
+    ),
+    Mistake(
         lambda *a: sample_with(*a, draw=lambda p, u: int(np.argmax(np.cumsum(p) >= u))),
         "Where the sum equals u exactly you stop one character early. It has to be *greater* than "
         "u: u may be 0, and then a first character with probability 0 must not be drawn.",
+    ),
+    Mistake(
+        lambda *a: sample_with(
+            *a, draw=lambda p, u: min(int(np.searchsorted(np.cumsum(p), u, "right")), len(p) - 1)
+        ),
+        "Where rounding leaves no sum greater than u you draw the last character of the alphabet, "
+        "even if its probability is 0.",
+    ),
+    Mistake(
+        lambda *a: sample_with(
+            *a, draw=lambda p, u: int(np.searchsorted(np.cumsum(p), u, "right"))
+        ),
+        "Where rounding leaves no sum greater than u you return V, and no character has that "
+        "number. Compare u with sums that end where they should.",
+    ),
+    Mistake(
+        lambda *a: sample_with(*a, draw=lambda p, u: int(np.flatnonzero(np.cumsum(p) > u)[0])),
+        "Where rounding leaves no sum greater than u there is nothing to pick the first of, hence "
+        "the IndexError. Compare u with sums that end where they should.",
+    ),
+]
+# Most wrong answers draw with a bare sum as well, and should hear of their first mistake first.
+bare = (
+    "Where rounding leaves no sum greater than u, `np.argmax` finds only False, and you draw "
+    "character 0. Compare u with sums that end where they should."
+)
+sample_mistakes += [
+    Mistake(bare_draw(sample), bare),
+    *(
+        Mistake(bare_draw(answer), f"{sentence} Then: {bare}")
+        for answer, sentence in sample_mistakes[:7]
     ),
 ]
 
@@ -734,7 +782,7 @@ EXERCISES = [
             "Four functions in a row: softmax at a temperature, top-k, nucleus, draw. Each but the "
             "last takes a distribution and returns one that sums to 1.",
             "For the draw compare `np.cumsum(p)` with u; `np.argmax` of truth values finds the "
-            "first True.",
+            "first True. What does it say if there is none?",
         ],
         points=3,
     ),

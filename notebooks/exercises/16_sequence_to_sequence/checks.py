@@ -351,8 +351,9 @@ def bleu_with(
     mean=geometric,
     brevity=short,
     base="have",
+    smooth=((0, 1, 1, 1), (0, 1, 1, 1)),
 ):
-    right, total = np.zeros(longest), np.zeros(longest)
+    right, total = np.array(smooth, float)[:, :longest]
     for translation, reference in zip(translations, references, strict=True):
         for n in range(1, longest + 1):
             have, want = grams(translation, n), grams(reference, n)
@@ -374,7 +375,7 @@ def each_short(translations, references):
 def bleu_by_hand(translations, references):
     product = 1.0
     for n in (1, 2, 3, 4):
-        right = total = 0
+        right = total = int(n > 1)
         for translation, reference in zip(translations, references, strict=True):
             left = [tuple(reference[k : k + n]) for k in range(len(reference) - n + 1)]
             for k in range(len(translation) - n + 1):
@@ -392,7 +393,7 @@ def bleu_by_hand(translations, references):
 def bleu_by_dicts(translations, references):
     logs = []
     for n in range(4):
-        right, total = 0, 0
+        right, total = min(n, 1), min(n, 1)
         for pair in zip(translations, references, strict=True):
             counts = [{}, {}]
             for count, tokens in zip(counts, pair, strict=True):
@@ -417,7 +418,7 @@ def bleu_by_unique(translations, references):
             want = [tuple(gram) for gram in zip(*(r[k:] for k in range(n)), strict=False)]
             total += len(have)
             right += sum(min(have.count(gram), want.count(gram)) for gram in set(have))
-        rows.append(right / total if total else 0.0)
+        rows.append((right + (n > 1)) / (total + (n > 1)) if total or n > 1 else 0.0)
     size = np.array([[len(t), len(r)] for t, r in zip(translations, references, strict=True)])
     h, r = size.sum(axis=0)
     return 100 * np.prod(rows) ** 0.25 * min(1.0, np.exp(1 - r / h))
@@ -438,10 +439,28 @@ def inputs_5(rng):
         *cases,
         ([[1, 2, 3]], [[1, 2, 3]]),
         ([[5, 5, 5, 5, 5], [1, 2, 3, 4]], [[5, 1, 2], [1, 2, 3, 4]]),
+        ([[1, 2, 9, 3, 4]], [[1, 2, 3, 4]]),
+        ([[1, 2, 3, 4]], [[5, 6, 7, 8, 9]]),
     ]
 
 
 bleu_mistakes = [
+    Mistake(
+        lambda *a: bleu_with(*a, smooth=np.zeros((2, 4))),
+        "This is the lesson's BLEU: nothing is smoothed.",
+    ),
+    Mistake(
+        lambda *a: bleu_with(*a, smooth=np.ones((2, 4))),
+        "You smooth single tokens, too: a translation without one right token gets points.",
+    ),
+    Mistake(
+        lambda *a: bleu_with(*a, smooth=((0, 1, 1, 1), (0, 0, 0, 0))),
+        "You add one to the matches only: a perfect translation would have a precision above 1.",
+    ),
+    Mistake(
+        lambda t, r: bleu_with(t, r, smooth=2 * [[0, *3 * [len(t)]]]),
+        "You add one for every sentence. It is added once, to the sums.",
+    ),
     Mistake(
         lambda *a: bleu_with(*a, match=lambda h, w: sum(c for g, c in h.items() if g in w)),
         "You do not clip: a token that is repeated ten times counts ten times. An n-gram counts at "

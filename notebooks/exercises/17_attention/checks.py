@@ -202,7 +202,29 @@ def attend_divided(scores, values, real):
     e = np.exp(scores - scores.max(-1, keepdims=True)) * real[:, None]
     total = e.sum(-1, keepdims=True)
     weights = e / np.where(total > 0, total, 1)
+    return weights @ values, weights
+
+
+def attend_words_only(scores, values, real):
+    """The largest score is that of the words."""
+    real = np.broadcast_to(real[:, None], scores.shape)
+    top = scores.max(-1, keepdims=True, where=real, initial=-1e6)
+    e = np.exp(scores - top, where=real, out=np.zeros_like(scores))
+    weights = e / np.maximum(e.sum(-1, keepdims=True), 1e-300)
     return np.einsum("bts,bsd->btd", weights, values), weights
+
+
+def attend_sentence_by_sentence(scores, values, real):
+    weights = np.zeros_like(scores)
+    for one, score, words in zip(weights, scores, real, strict=True):
+        if words.any():
+            one[:, words] = softmax(score[:, words])
+    return weights @ values, weights
+
+
+def attend_mended_nan(scores, values, real):
+    weights = np.nan_to_num(softmax(np.where(real[:, None], scores, -np.inf)))
+    return weights @ values, weights
 
 
 def inputs_3(rng):
@@ -210,7 +232,8 @@ def inputs_3(rng):
     for B, T, S, D in ((3, 2, 5, 4), (2, 1, 4, 3), (4, 3, 6, 2)):
         scores = rng.normal(size=(B, T, S)) * 2
         cases.append((scores, rng.normal(size=(B, S, D)), some_real(rng, B, S)))
-    return cases
+    scores, values, real = cases[0]
+    return [*cases, (scores + 1000.0 * ~real[:, None], values, real)]  # padding scores highest
 
 
 attend_mistakes = [
@@ -244,6 +267,12 @@ attend_mistakes = [
         attend_values,
         "You mask the values, not the weights. Padding then counts as a vector of zeros, and takes "
         "weight from the words.",
+    ),
+    Mistake(
+        attend_divided,
+        "You subtract the largest score of words and padding together. Where padding has by far "
+        "the largest, the exponentials of all words are rounded to 0, and a sentence that has "
+        "words gets no weights. Padding must have no part in the largest score either.",
     ),
 ]
 
@@ -661,7 +690,7 @@ EXERCISES = [
 ]
 
 ALTERNATIVES = {
-    "17.3": [attend_divided],
+    "17.3": [attend_words_only, attend_sentence_by_sentence, attend_mended_nan],
     "17.4": [additive_einsum, additive_loops, additive_stacked],
     "17.5": [multi_head_one_by_one, multi_head_einsum, multi_head_summed],
     "17.6": [cross_loops],
