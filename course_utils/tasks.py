@@ -97,7 +97,7 @@ def copy_memory(examples, lag, *, symbols=8, width=10, seed):
         ([4, 3, 0, 0, 0, 5, 0], [0, 0, 0, 0, 0, 4, 3])
 
     Reference: Arjovsky, Shah & Bengio 2016, Unitary evolution recurrent neural networks,
-    arXiv:1511.06464 (the form used here). First used in the exercises of lesson 03.
+    arXiv:1511.06464 (the form used here). No lesson uses it yet.
     """
     _at_least(0, lag=lag)
     _at_least(1, examples=examples, symbols=symbols, width=width)

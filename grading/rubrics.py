@@ -16,7 +16,8 @@ def rubrics(lesson):
         for cell in cells:
             own = role(cell)
             if own.get("grade") and own.get("solution"):
-                head = f"# {column(own['grade_id'])}: {own['points']:g} points"
+                points = f"{own['points']:g} point{'' if own['points'] == 1 else 's'}"
+                head = f"# {column(own['grade_id'])}: {points}"
                 answer = "\n".join(f"> {line}".rstrip() for line in cell["source"].split("\n"))
                 parts.append("\n\n".join([head, *asked, "**A model answer**", answer]))
             asked = [] if own.get("grade") else asked

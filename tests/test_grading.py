@@ -71,7 +71,7 @@ def places(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lesson(places):
-    places.build.mkdir()
+    places.build.mkdir(exist_ok=True)
     config = places.build / "course.toml"
     config.write_text(SETTINGS)
     return load("01", places, config)
@@ -726,6 +726,12 @@ def test_the_table_of_questions_is_current():
         assert (len(own), sum(one["points"] for one in own)) == (int(tasks), int(points))
         wanted = [f"{column(one['grade_id'])} ({one['points']})" for one in asked]
         assert by_hand == ", ".join(wanted)
+
+
+def test_the_rubric_of_the_documentation(tmp_path):
+    text = (ROOT / "docs" / "instructors.md").read_text("utf-8")
+    (shown,) = re.findall(r"(?m)^\| rubric \| points \|\n(?:\|.*\n)+", text)
+    assert f"\n{shown}" in rubrics(load("06", Places(tmp_path))).partition("# 06.11: 4 points\n")[2]
 
 
 def test_links_and_settings_of_the_documentation(elsewhere, tmp_path):

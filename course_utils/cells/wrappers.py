@@ -70,10 +70,10 @@ class ZoneoutCell(_WrapperCell):
 
     With s~_t the state that the inner cell computes from x_t and all its old states,
 
-        s_t = d_t * s_{t-1} + (1 - d_t) * s~_t      training, d_t ~ Bernoulli(z)
+        s_t = k_t * s_{t-1} + (1 - k_t) * s~_t      training, k_t ~ Bernoulli(z)
         s_t = z s_{t-1} + (1 - z) s~_t              inference: the mean of the above
 
-    with s_t and d_t of shape (batch, size): a new mask d_t for every step, example and component.
+    with s_t and k_t of shape (batch, size): a new mask k_t for every step, example and component.
     Each state has its own z. Dropout puts a zero in place of a value; zoneout puts the old value,
     so that a component that is kept hands its gradient back one step unchanged. z = 0 is the
     inner cell.
