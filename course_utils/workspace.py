@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Change", "Task", "blank", "course_root", "lab", "progress", "task_states", "update"]
+__all__ = ["blank", "course_root", "done", "lab", "progress", "task_states", "update"]
 
 CODE_STUB = ["# YOUR CODE HERE", "raise NotImplementedError()"]
 TEXT_STUB = ["YOUR ANSWER HERE"]
@@ -135,7 +135,7 @@ def update(source: Path, target: Path) -> list:
     """
     wanted = _deliveries(source / "notebooks")  # everything is read before anything is written
     target.mkdir(parents=True, exist_ok=True)
-    _remember(target)  # a new version of a lesson comes without outputs
+    done(target)  # a new version of a lesson comes without outputs
     manifest, changes = _read_manifest(target / MANIFEST)
     for name, content in wanted.items():
         try:
@@ -319,31 +319,30 @@ def progress(target: Path | None = None, *, run: bool = False) -> None:
             `workspace/` in the checkout.
         run: execute each exercise first, in a temporary copy, instead of reading saved outputs.
     """
-    here = Path.cwd()
-    target = target or (here if (here / MANIFEST).exists() else course_root() / "workspace")
+    target = _learners_folder(target)
     lessons = [path for path in sorted(target.glob(LESSONS)) if "." not in path.stem]
     if not lessons:
         print("There are no lessons in the workspace yet: `make lab` brings them.")
         return
-    done, tasks = _remember(target), []
+    known, tasks = done(target), []
     print(f"{'lesson':<36} {'cells run':<11} {'tasks':<11} points")
     for path in lessons:
         try:
             ran, cells = _cells_run(_cells(path.name, path.read_bytes()))
             folder = target / "exercises" / path.stem
-            own = task_states(folder, run=run, done=done) if folder.exists() else []
+            own = task_states(folder, run=run, done=known) if folder.exists() else []
         except (ValueError, OSError) as error:
             print(f"problem   {path.stem}: {error}")
             continue
-        state = "done" if path.stem in done else f"{ran} of {cells}"
+        state = "done" if path.stem in known else f"{ran} of {cells}"
         print(f"{path.stem:<36} {state:<11} {_count(own, '{:<11} {}') if own else ''}".rstrip())
         for state in ("done before", "not done yet", "not run"):
             some = [task.id for task in own if task.state == state]
             if 0 < len(some) < len(own):
                 print(f"    {state}: {', '.join(some)}")
         tasks += own
-    _remember(target, {task.id for task in tasks if task.state == "done"})
-    finished = sum(path.stem in done for path in lessons)
+    done(target, {task.id for task in tasks if task.state == "done"})
+    finished = sum(path.stem in known for path in lessons)
     print(f"Done: {finished} of {len(lessons)} lessons, {_count(tasks, '{} tasks, {} points')}.")
 
 
@@ -354,9 +353,20 @@ def _count(tasks: list[Task], form: str) -> str:
     return form.format(f"{len(done)} of {len(tasks)}", f"{points:g} of {most:g}")
 
 
-def _remember(target: Path, passed: set[str] = frozenset()) -> set[str]:
-    """Returns the lessons and tasks that are, or ever were, done; writes down which are new."""
-    path, known, done = target / DONE, set(), set(passed)
+def _learners_folder(target: Path | None) -> Path:
+    here = Path.cwd()
+    return target or (here if (here / MANIFEST).exists() else course_root() / "workspace")
+
+
+def done(target: Path | None = None, passed: Iterable[str] = ()) -> set[str]:
+    """Returns the lessons and tasks that are, or ever were, done, and writes down which are new.
+
+    Args:
+        target: the learner's folder, as in `progress`.
+        passed: tasks that are done although the saved notebooks do not show it.
+    """
+    target = _learners_folder(target)
+    path, known, found = target / DONE, set(), set(passed)
     with contextlib.suppress(FileNotFoundError):
         try:
             known = set(map(str, json.loads(path.read_bytes())["done"]))
@@ -368,13 +378,12 @@ def _remember(target: Path, passed: set[str] = frozenset()) -> set[str]:
             cells = _cells(notebook.name, notebook.read_bytes())
             ran, count = _cells_run(cells)
             if notebook.parent != target:
-                done |= _passed(cells)
+                found |= _passed(cells)
             elif 0 < ran == count:
-                done.add(notebook.name.split(".")[0])  # NN_topic.new.ipynb, too
-    done |= known
-    if done > known:
-        _write(path, (json.dumps({"done": sorted(done)}, indent=1) + "\n").encode())
-    return done
+                found.add(notebook.name.split(".")[0])  # NN_topic.new.ipynb, too
+    if not found <= known:
+        _write(path, (json.dumps({"done": sorted(found | known)}, indent=1) + "\n").encode())
+    return found | known
 
 
 def _cells_run(cells: list[dict]) -> tuple[int, int]:

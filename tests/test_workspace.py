@@ -619,6 +619,17 @@ def test_progress_of_the_folder_it_is_called_in(course, target, capsys, monkeypa
     assert "no lessons in the workspace yet" in capsys.readouterr().out
 
 
+def test_what_is_done_for_the_map_of_lesson_00(course, target, monkeypatch):
+    workspace.update(course, target)
+    monkeypatch.setattr(workspace, "course_root", lambda: course)
+    monkeypatch.chdir(course / "notebooks")  # executed, but nobody's copy
+    assert workspace.done() == set() and not list(course.rglob(".progress.json"))
+    run_all(target / "01_first.ipynb")
+    answered(target)
+    monkeypatch.chdir(target)
+    assert workspace.done() == {"01_first", "01.1"}
+
+
 def test_progress_can_run_the_notebooks_and_leaves_them_alone(course, target):
     workspace.update(course, target)
     path = answered(target)
