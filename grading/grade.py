@@ -15,7 +15,7 @@ from grading.gradebook import Book
 from grading.judge import STOP, NotStartedError, Verdict, follow_ons, judge
 from grading.lesson import column, write
 from grading.release import release
-from grading.submissions import find, restored
+from grading.submissions import find, known, restored
 from grading.summary import summary
 
 __all__ = ["grade"]
@@ -122,6 +122,8 @@ def _result(submission, lesson, files, target, isolated):
         except NotStartedError:
             return submission, None, notebook
         notes = follow_ons(lesson, code, verdicts)
+        if not known(submission.content, lesson) and not any(v.passed for v in verdicts.values()):
+            notes.append(f"no cell of {lesson.name} is in it: is it another lesson's notebook?")
     told = {id: verdict._asdict() for id, verdict in verdicts.items()}
     result = {"key": key, "name": submission.name, "problem": problem}
     result |= {"verdicts": told, "notes": notes}
@@ -137,7 +139,7 @@ def _enter(book, target, submission, result, notebook):
     """Bring the grade book and the feedback up to date, where they are not."""
     mark = target / "results" / f"{submission.id}.entered"
     entered = mark.read_text().split("\n") if mark.exists() else ["", ""]
-    if entered[0] != result["key"]:
+    if entered[0] != result["key"] or not book.holds(submission.id, result["verdicts"]):
         book.save(submission.id, notebook, submission.receipt)
         write(mark, f"{result['key']}\n")
     page = target / "feedback" / f"{submission.id}.html"

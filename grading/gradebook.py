@@ -10,7 +10,7 @@ import warnings
 from unittest import mock
 
 from nbformat.v4 import new_output
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -109,6 +109,13 @@ class Book:
         self.config = configuration(places.build, source, "restored", results)
         self.course = CourseDirectory(config=self.config)
 
+    def knows(self):
+        """Whether the lesson is in the grade book, which may be an older copy of itself."""
+        if not (self.places.nbgrader / "gradebook.db").exists():
+            return False
+        with self.open() as book:
+            return self.lesson.name in {assignment.name for assignment in book.assignments}
+
     def generate(self):
         """Make the release, and enter its cells into the grade book."""
         from nbgrader.converters import GenerateAssignment
@@ -118,18 +125,59 @@ class Book:
     def save(self, id, notebook, receipt):
         """Enter a student's notebook; its outcomes are in the folder of results by now.
 
-        `receipt`, {name: text}, goes with it, up to the folder of its feedback.
+        `receipt`, {name: text}, goes with it, up to the folder of its feedback. nbgrader would ask
+        a person again for all points that were given by hand; they stay where nothing changed that
+        they were given for.
         """
         import nbformat
         from nbgrader.converters import Autograde
 
-        path = self.places.nbgrader / "restored" / id / self.lesson.name
+        with self.open() as book:
+            given = self._given(book, id)
+            settled = {grade.name: why for grade, why in given if not grade.needs_manual_grade}
+        path = self._entered(id).parent
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
         for name, text in receipt.items():
             (path / name).write_text(text)
-        nbformat.write(notebook, path / f"{self.lesson.name}.ipynb")
+        nbformat.write(notebook, self._entered(id))
         self._run(Autograde, id, create_student=True)
+        with self.open() as book:
+            for grade, why in self._given(book, id):
+                if settled.get(grade.name) == why:
+                    grade.needs_manual_grade = False
+            book.db.commit()
+
+    def _entered(self, id):
+        return (
+            self.places.nbgrader / "restored" / id / self.lesson.name / f"{self.lesson.name}.ipynb"
+        )
+
+    def _grades(self, book, id):
+        try:
+            found = book.find_submission(self.lesson.name, id)
+        except MissingEntry:
+            return []
+        return [grade for one in found.notebooks for grade in one.grades]
+
+    def _given(self, book, id):
+        """Points given by hand, each with what they are for: answer, automatic points, maximum."""
+        if not self._entered(id).exists():
+            return
+        cells = json.loads(self._entered(id).read_text("utf-8"))["cells"]
+        texts = {role(cell).get("grade_id"): cell["source"] for cell in cells}
+        for grade in self._grades(book, id):
+            if grade.manual_score is not None:
+                text = texts.get(grade.name.replace("check-", "answer-"))
+                yield grade, (text, grade.auto_score, grade.max_score)
+
+    def holds(self, id, verdicts):
+        """Whether the grade book, which may be an older copy of itself, has these outcomes."""
+        with self.open() as book:
+            grades, graded = self._grades(book, id), self.lesson.graded
+            checks = [g for g in grades if graded.get(g.name, {}).get("cell_type") == "code"]
+            wanted = [verdicts[column(g.name)]["passed"] * g.max_score for g in checks]
+            return bool(grades) and [g.auto_score for g in checks] == wanted
 
     def feedback(self, id):
         """Make a student's feedback, and return it, a page of HTML."""
@@ -137,7 +185,10 @@ class Book:
 
         self._run(GenerateFeedback, id)
         folder = self.places.nbgrader / "feedback" / id / self.lesson.name
-        return (folder / f"{self.lesson.name}.html").read_text("utf-8")
+        page = (folder / f"{self.lesson.name}.html").read_text("utf-8")
+        if not (folder / "timestamp.txt").exists():  # `nbgrader release_feedback` would stop there
+            shutil.rmtree(folder)
+        return page
 
     def open(self):
         """nbgrader's grade book, for a `with` statement."""

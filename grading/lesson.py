@@ -95,11 +95,18 @@ def write(path, content):
     os.replace(partial, path)
 
 
+def _toml(path):
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+
+
 def settings(path=None):
     """The settings in a file; what it does not say is as in `course.toml`."""
-    path, given = pathlib.Path(path or SETTINGS), tomllib.loads(SETTINGS.read_text("utf-8"))
+    path, given = pathlib.Path(path or SETTINGS), _toml(SETTINGS)
     if path != SETTINGS:
-        own = tomllib.loads(path.read_text("utf-8"))
+        own = _toml(path)
         limits = given["limits"] | own.get("limits", {})
         given |= own | {"limits": limits}
         given["private"] = str(path.parent / given["private"])

@@ -27,8 +27,10 @@ def release(lesson, places):
     """
     target = places.nbgrader / "release" / lesson.name
     stamp = places.nbgrader / "source" / f"{lesson.name}.released"
+    book, kept = Book(places, lesson), target.with_name(f".{lesson.name}.before")
     if stamp.exists() and stamp.read_text() == lesson.fingerprint and target.is_dir():
-        return target
+        if book.knows():
+            return target
     refuse("The source of the assignment", lint(lesson.notebook))
     source = places.nbgrader / "source" / lesson.name
     shutil.rmtree(source, ignore_errors=True)
@@ -40,12 +42,19 @@ def release(lesson, places):
     for path in public.iterdir():
         if path.is_file() and path.suffix not in (".py", ".npz", ".ipynb"):
             shutil.copy(path, source)
-    Book(places, lesson).generate()
+    stamp.unlink(missing_ok=True)
+    if target.is_dir():
+        shutil.rmtree(kept, ignore_errors=True)
+        target.rename(kept)
     try:
+        book.generate()
         refuse("What students would get", leaks(lesson, target) or _trial(lesson, target))
     except BaseException:
-        shutil.rmtree(target)
+        shutil.rmtree(target, ignore_errors=True)
+        if kept.is_dir():  # what was handed out stays
+            kept.rename(target)
         raise
+    shutil.rmtree(kept, ignore_errors=True)
     write(stamp, lesson.fingerprint)
     return target
 

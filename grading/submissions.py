@@ -15,7 +15,7 @@ import nbformat
 from course_utils import workspace
 from grading.lesson import role
 
-__all__ = ["Submission", "find", "restored"]
+__all__ = ["Submission", "find", "known", "restored"]
 
 CELLS = 2000  # more of them are no homework
 SHOWN = 20_000  # characters of a cell that graders see; what is cut is run all the same
@@ -170,6 +170,12 @@ def restored(content, lesson):
     return notebook, code
 
 
+def known(content, lesson):
+    """Whether any cell of a submission is one that students of this lesson were given."""
+    given = {role(cell).get("grade_id") for cell in lesson.notebook["cells"]} - {None}
+    return any(_plain(cell)["id"] in given for cell in _cells(content))
+
+
 def _cells(content):
     try:
         notebook = json.loads(content)
@@ -196,7 +202,8 @@ def _plain(cell):
 
 def _shown(text, before):
     most = max(0, min(SHOWN, SHOWN_TOGETHER - before))
-    return text if len(text) <= most else f"{text[:most]}\n\n(Cut: {len(text)} characters.)"
+    text = text if len(text) <= most else f"{text[:most]}\n\n(Cut: {len(text)} characters.)"
+    return text.replace("HIDDEN TESTS", "hidden tests")  # nbgrader takes it for its own marker
 
 
 def _harmless(text):

@@ -185,6 +185,13 @@ def test_a_task_that_needs_a_dropped_one_is_refused(elsewhere, tmp_path):
     with pytest.raises(ValueError, match=r"06\.5: the solution is graded False: .*lstm_step"):
         release(load("06", elsewhere, config), elsewhere)
     assert not (elsewhere.nbgrader / "release" / "06_lstm").exists()
+    whole = load("06", elsewhere)
+    given = release(whole, elsewhere)
+    before = {path: path.read_bytes() for path in given.iterdir()}
+    with pytest.raises(ValueError, match="has faults"):
+        release(load("06", elsewhere, config), elsewhere)
+    assert {path: path.read_bytes() for path in given.iterdir()} == before  # handed out already
+    assert release(whole, elsewhere) == given and len(list(given.parent.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -195,6 +202,7 @@ def test_a_task_that_needs_a_dropped_one_is_refused(elsewhere, tmp_path):
         ('[lesson.01]\npoints = {"01.1" = -3}', r"01\.1 = -3"),
         ("[lesson.01]\nseed = 3", "no setting has this name. Received: seed"),
         ("[limit]\nseconds = 3", "no setting has this name. Received: limit"),
+        ("[limits]\n[limits]", r"course\.toml: Cannot declare"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(places, tmp_path, text, fault):
@@ -355,6 +363,57 @@ def test_points_can_be_changed_after_grading(week, lesson, places, files):
 
 
 @pytest.mark.slow
+def test_points_given_by_hand_stay(lesson, elsewhere, files, tmp_path):
+    right, essay = students.solved(lesson), {"open-01-12": "Because of the mask."}
+    answers = right | {"01.3": "raise ValueError"}
+    path = students.hand_in(tmp_path / "in", "Ann", students.filled(files, answers, essay), lesson)
+
+    def row(lesson, answers, essay):
+        path.write_bytes(students.content(students.filled(files, answers, essay)))
+        return table(grade(lesson, elsewhere, path.parents[1], isolated=False, log=str))["Ann"]
+
+    assert row(lesson, answers, essay)["waiting for a person"] == "4"
+    with Book(elsewhere, lesson).open() as db:  # as the Formgrader does
+        for name, points in (("open-01-12", 3), ("check-01-3", 1.5)):
+            found = db.find_grade(name, lesson.name, lesson.name, "Ann")
+            found.manual_score, found.needs_manual_grade = points, False
+        db.db.commit()
+    config = tmp_path / "course.toml"
+    config.write_text(SETTINGS.replace('"01.4" = 5', '"01.4" = 9'))
+    other, new = load("01", elsewhere, config), {"open-01-12": "Because of the padding."}
+    for now in (
+        row(lesson, answers, essay),
+        row(lesson, answers | {"01.4": WITHOUT_BIAS}, essay),  # handed in again
+        row(other, answers, essay),  # other points for another task
+        row(lesson, answers, essay),
+    ):
+        assert (now["01.3"], now["01.12"], now["waiting for a person"]) == ("1.5", "3", "0")
+    now = row(lesson, answers, new)
+    assert (now["01.3"], now["01.12"], now["waiting for a person"]) == ("1.5", "", "4")
+    now = row(lesson, right, essay)
+    assert (now["01.3"], now["waiting for a person"]) == ("", "6")  # look again: it passes now
+
+
+@pytest.mark.slow
+def test_an_older_grade_book_is_brought_up_to_date(lesson, elsewhere, files, places, tmp_path):
+    path = students.hand_in(tmp_path / "in", "Ann", students.filled(files, {}), lesson)
+    total = lambda: table(  # noqa: E731
+        grade(lesson, elsewhere, path.parents[1], isolated=False, log=str)
+    )["Ann"]["total"]
+    assert total() == "0"
+    book = elsewhere.nbgrader / "gradebook.db"
+    shutil.copy(book, tmp_path / "older.db")
+    better = students.filled(files, students.solved(lesson, "01.1", "01.3"))
+    path.write_bytes(students.content(better))
+    assert total() == "3"
+    for older in (tmp_path / "older.db", places.build / "no_submissions.db"):
+        shutil.copy(older, book)
+        assert total() == "3"
+    book.unlink()
+    assert total() == "3"
+
+
+@pytest.mark.slow
 @needs_sandbox
 def test_an_interrupted_run_goes_on(lesson, elsewhere, files, tmp_path, monkeypatch):
     folder = tmp_path / "handed in"
@@ -385,10 +444,20 @@ def test_odd_names_and_endless_texts_stop_nothing(lesson, elsewhere, files, tmp_
     students.hand_in(folder, "endless", endless, lesson)
     code = "raise ValueError('\\ud800 \\x00 \\x1b[31m' + 'x' * 10**6)"
     students.hand_in(folder, "odd", students.filled(files, {"01.3": code}), lesson)
+    marked = students.filled(files, students.solved(lesson))
+    for mark in ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS", "### BEGIN MARK SCHEME"):
+        marked["cells"].insert(3, {"cell_type": "code", "source": mark, "metadata": {}})
+        marked["cells"].insert(3, {"cell_type": "markdown", "source": mark, "metadata": {}})
+    students.hand_in(folder, "marked", marked, lesson)
+    (other,) = ROOT.glob("notebooks/exercises/02_*/*.ipynb")
+    students.hand_in(folder, "other", other.read_bytes(), lesson)
     os.mkdir(os.path.join(os.fsencode(folder), b'\xff\n\x1b[31m,"='))
     rows = table(grade(lesson, elsewhere, folder, isolated=False, log=str))
     assert rows["endless"]["total"] == "8"
-    assert sorted(row["total"] for row in rows.values()) == ["0", "0", "8"]
+    assert rows["marked"]["total"] == "8"
+    assert "is it another lesson's notebook?" in rows["other"]["note"]
+    assert not rows["odd"]["note"]
+    assert sorted(row["total"] for row in rows.values()) == ["0", "0", "0", "8", "8"]
 
 
 @pytest.mark.slow
@@ -417,7 +486,7 @@ def test_the_machines_fault_costs_no_points(lesson, elsewhere, files, tmp_path, 
 
 @pytest.mark.slow
 @needs_sandbox
-def test_nbgraders_exchange_carries_it_both_ways(lesson, elsewhere, tmp_path, monkeypatch):
+def test_nbgraders_exchange_carries_it_both_ways(lesson, elsewhere, files, tmp_path, monkeypatch):
     """Released, fetched, submitted, collected, graded, and the feedback fetched, as on a hub."""
     release(lesson, elsewhere)
     config = configuration(elsewhere.build)
@@ -442,11 +511,13 @@ def test_nbgraders_exchange_carries_it_both_ways(lesson, elsewhere, tmp_path, mo
     (fetched / f"{lesson.name}.ipynb").write_bytes(students.content(answered))
     step("Submit")
     step("Collect")
-    rows = table(grade(lesson, elsewhere, elsewhere.nbgrader / "submitted", log=str))
-    assert [row["total"] for row in rows.values()] == ["1"]
-    with Book(elsewhere, lesson).open() as db:
-        (submission,) = db.assignment_submissions(lesson.name)
-        assert submission.timestamp is not None  # for a plugin that takes points for late work
+    folder = elsewhere.nbgrader / "submitted"
+    students.hand_in(folder, "by mail", students.filled(files, {}), lesson)
+    rows = table(grade(lesson, elsewhere, folder, log=str))
+    assert sorted(row["total"] for row in rows.values()) == ["0", "1"]
+    with Book(elsewhere, lesson).open() as db:  # for a plugin that takes points for late work
+        times = [one.timestamp for one in db.assignment_submissions(lesson.name)]
+        assert len(times) == 2 and times.count(None) == 1
     step("ReleaseFeedback")
     step("FetchFeedback")
     (page,) = fetched.rglob("feedback/*/*.html")
