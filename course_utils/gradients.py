@@ -97,6 +97,4 @@ def clip_by_global_norm(gradients, max_norm, norm=None):
     max_norm = ops.convert_to_tensor(max_norm, dtype="float64")
     factor = tf.minimum(1.0 / norm, tf.cast(1.0 / max_norm, norm.dtype))
     scale = tf.cast(max_norm, norm.dtype) * factor + (norm - norm)  # NaN if not finite
-    return [
-        None if g is None else tf.math.scalar_mul(tf.cast(scale, g.dtype), g) for g in gradients
-    ]
+    return [g if g is None else tf.math.scalar_mul(tf.cast(scale, g.dtype), g) for g in gradients]

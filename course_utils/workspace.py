@@ -6,6 +6,7 @@ execution counts do not count. The manifest `workspace/.manifest.json` remembers
 """
 
 import contextlib
+import datetime
 import hashlib
 import io
 import json
@@ -136,7 +137,7 @@ def update(source: Path, target: Path) -> list:
     wanted = _deliveries(source / "notebooks")  # everything is read before anything is written
     target.mkdir(parents=True, exist_ok=True)
     done(target)  # a new version of a lesson comes without outputs
-    manifest, changes = _read_manifest(target / MANIFEST)
+    manifest, changes = _read(target / MANIFEST, "what differs from the course's counts as edited")
     for name, content in wanted.items():
         try:
             changes += _deliver(target, name, content, manifest.setdefault(name, {}))
@@ -227,7 +228,7 @@ def _record(checks: Path, target: Path, name: str, entry: dict) -> list:
         return []
     from course_utils import exercises
 
-    print(f"Recording the checks of {checks.parent.name} (once, up to a minute) ...", flush=True)
+    print(f"Recording the checks of {checks.parent.name} ...", flush=True)
     content = io.BytesIO()
     try:
         exercises.record(checks, content)
@@ -245,15 +246,16 @@ def _write(path: Path, content: bytes) -> None:
     os.replace(partial, path)
 
 
-def _read_manifest(path: Path) -> tuple[dict, list]:
+def _read(path: Path, note: str) -> tuple[dict, list]:
+    """Returns what a file of ours says of each name; a damaged one is kept aside, and named."""
     if not path.exists():
         return {}, []
     try:
-        manifest = json.loads(path.read_bytes())
-        return {name: dict(entry) for name, entry in manifest.items()}, []
+        return {name: dict(entry) for name, entry in json.loads(path.read_bytes()).items()}, []
     except (ValueError, TypeError, AttributeError):
-        note = "damaged, made anew; notebooks that differ from the course's count as edited"
-        return {}, [Change("problem", path.name, note)]
+        aside = path.with_suffix(".damaged.json")
+        os.replace(path, aside)
+        return {}, [Change("problem", path.name, f"damaged, kept as {aside.name}; {note}")]
 
 
 # --- opening it ---------------------------------------------------------------------------------
@@ -281,8 +283,11 @@ def _quiet_environment(target: Path) -> dict[str, str]:
     """Returns an environment in which JupyterLab asks for no news; no own settings change."""
     settings = {"disabledExtensions": dict.fromkeys(OFF, True)}
     _write(target / ".jupyter/labconfig/page_config.json", json.dumps(settings).encode())
-    paths = [str(target / ".jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
-    return os.environ | {"JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
+    first = {"JUPYTER_CONFIG_PATH": target / ".jupyter", "PATH": Path(sys.executable).parent}
+    return os.environ | {
+        name: f"{path}{os.pathsep}{os.environ.get(name, '')}".rstrip(os.pathsep)
+        for name, path in first.items()
+    }
 
 
 def _lab_command(arguments: Sequence[str], target: Path) -> list[str]:
@@ -322,7 +327,7 @@ def progress(target: Path | None = None, *, run: bool = False) -> None:
     target = _learners_folder(target)
     lessons = [path for path in sorted(target.glob(LESSONS)) if "." not in path.stem]
     if not lessons:
-        print("There are no lessons in the workspace yet: `make lab` brings them.")
+        print(f"There are no lessons in {target.name}/ yet: `make lab` brings them to workspace/.")
         return
     known, tasks = done(target), []
     print(f"{'lesson':<36} {'cells run':<11} {'tasks':<11} points")
@@ -338,7 +343,7 @@ def progress(target: Path | None = None, *, run: bool = False) -> None:
         print(f"{path.stem:<36} {state:<11} {_count(own, '{:<11} {}') if own else ''}".rstrip())
         for state in ("done before", "not done yet", "not run"):
             some = [task.id for task in own if task.state == state]
-            if 0 < len(some) < len(own):
+            if some and (state != "not run" or len(some) < len(own)):
                 print(f"    {state}: {', '.join(some)}")
         tasks += own
     done(target, {task.id for task in tasks if task.state == "done"})
@@ -366,13 +371,7 @@ def done(target: Path | None = None, passed: Iterable[str] = ()) -> set[str]:
         passed: tasks that are done although the saved notebooks do not show it.
     """
     target = _learners_folder(target)
-    path, known, found = target / DONE, set(), set(passed)
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            known = set(map(str, json.loads(path.read_bytes())["done"]))
-        except (ValueError, KeyError, TypeError):
-            os.replace(path, path.with_suffix(".damaged.json"))
-            print(f"problem   {DONE}: damaged, kept as {path.stem}.damaged.json and made anew")
+    found = set(passed)
     for notebook in [*target.glob(LESSONS), *target.glob(f"exercises/*/{LESSONS}")]:
         with contextlib.suppress(ValueError, OSError):  # a damaged one is named where it is used
             cells = _cells(notebook.name, notebook.read_bytes())
@@ -381,9 +380,12 @@ def done(target: Path | None = None, passed: Iterable[str] = ()) -> set[str]:
                 found |= _passed(cells)
             elif 0 < ran == count:
                 found.add(notebook.name.split(".")[0])  # NN_topic.new.ipynb, too
-    if not found <= known:
-        _write(path, (json.dumps({"done": sorted(found | known)}, indent=1) + "\n").encode())
-    return found | known
+    known, problems = _read(target / DONE, "made anew from the saved notebooks")
+    print(*problems, sep="\n", end="\n" * len(problems))
+    if new := found - known.keys():
+        known |= {name: {"on": datetime.date.today().isoformat()} for name in sorted(new)}
+        _write(target / DONE, (json.dumps(known, indent=1) + "\n").encode())
+    return set(known)
 
 
 def _cells_run(cells: list[dict]) -> tuple[int, int]:
@@ -397,8 +399,8 @@ def _cells_run(cells: list[dict]) -> tuple[int, int]:
 def _passed(cells: list[dict]) -> set[str]:
     """Returns the ids of the tasks whose checks passed, by the cells' outputs."""
     outputs = (output for cell in cells for output in cell.get("outputs", []))
-    lines = (line for out in outputs for line in "".join(out.get("text", "")).splitlines())
-    return {found[1] for line in lines if (found := re.match(r"✓ (\S+) passed", line))}
+    text = "\n".join("".join(output.get("text", "")) for output in outputs)
+    return set(re.findall(r"(?m)^✓ (\S+) passed", text))
 
 
 def task_states(folder: Path, *, run: bool = False, done: Iterable[str] = ()) -> list[Task]:
@@ -422,8 +424,7 @@ def _state(id: str, cells: list[dict], done: Iterable[str]) -> str:
         return "done before"
     code = (cell for cell in cells if cell["cell_type"] == "code")
     checks = [cell for cell in code if re.search(rf"""["']{re.escape(id)}["']""", _source(cell))]
-    run = any(cell.get("execution_count") is not None for cell in checks)
-    return "not done yet" if run else "not run"
+    return "not done yet" if any(cell.get("execution_count") for cell in checks) else "not run"
 
 
 def _execute(folder: Path, notebook: dict) -> list[dict]:

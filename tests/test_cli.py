@@ -63,7 +63,7 @@ def test_lab_hands_other_arguments_on(arguments, passed, target, monkeypatch):
 
 def test_progress_reads_the_workspace_it_is_given(course, capsys):
     assert cli.main(["progress", "--workspace", str(course / "mine")]) == 0
-    assert "no lessons" in capsys.readouterr().out
+    assert "no lessons in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("arguments", "run"), [([], False), (["--run"], True)])

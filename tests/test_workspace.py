@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import nbformat
@@ -492,7 +493,9 @@ def test_lab_updates_and_hands_over_to_jupyter(course, target, monkeypatch, caps
     assert "new       00_start_here.ipynb" in capsys.readouterr().out
     [(program, command, environment)] = called
     assert program == sys.executable and "--no-browser" in command and Path.cwd() == target
+    assert Path(environment["PATH"].split(os.pathsep)[0]) == Path(sys.executable).parent
     folder = Path(environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0])
+    assert environment["JUPYTER_CONFIG_PATH"][-1] != os.pathsep
     disabled = json.loads((folder / "labconfig/page_config.json").read_bytes())
     assert "@jupyterlab/apputils-extension:announcements" in disabled["disabledExtensions"]
     workspace.lab([], target)
@@ -561,7 +564,8 @@ def test_progress_survives_an_update_of_the_course(course, target, capsys):
         ["not", "run:", "01.2,", "01.3"],
         "Done: 1 of 2 lessons, 1 of 3 tasks, 2 of 4 points.".split(),
     ]
-    assert json.loads((target / ".progress.json").read_bytes()) == {"done": ["01.1", "01_first"]}
+    kept = json.loads((target / ".progress.json").read_bytes())
+    assert list(kept) == ["01.1", "01_first"] and date.fromisoformat(kept["01.1"]["on"])
 
 
 def test_a_pass_that_running_shows_is_kept(course, target, capsys):
@@ -585,6 +589,8 @@ def test_work_in_a_copy_put_beside_counts(course, target, capsys):
         ["01_first", "done", *"1 of 3".split(), *"2 of 4".split()],
         ["done", "before:", "01.1"],
     ]
+    (target / ".progress.json").write_text('{"01.1": {}, "01.2": {}, "01.3": {}}')
+    assert printed_progress(target, capsys)[2] == "done before: 01.1, 01.2, 01.3".split()
 
 
 def test_a_cell_that_fails_is_not_run(course, target, capsys):
@@ -596,7 +602,7 @@ def test_a_cell_that_fails_is_not_run(course, target, capsys):
     assert printed_progress(target, capsys)[0] == ["00_start_here", *"0 of 1".split()]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"done": 1}', b"{}"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"01.1": 1}', b"null"])
 def test_a_damaged_list_of_what_is_done_is_kept_aside(course, target, capsys, content):
     workspace.update(course, target)
     answered(target)
@@ -605,7 +611,7 @@ def test_a_damaged_list_of_what_is_done_is_kept_aside(course, target, capsys, co
     workspace.progress(target)
     assert "problem   .progress.json: damaged, kept as" in capsys.readouterr().out
     assert (target / ".progress.damaged.json").read_bytes() == content
-    assert json.loads(path.read_bytes()) == {"done": ["01.1"]}
+    assert list(json.loads(path.read_bytes())) == ["01.1"]
 
 
 def test_progress_of_the_folder_it_is_called_in(course, target, capsys, monkeypatch):
@@ -616,7 +622,7 @@ def test_progress_of_the_folder_it_is_called_in(course, target, capsys, monkeypa
     assert "Done: 0 of 2 lessons" in capsys.readouterr().out
     monkeypatch.chdir(course)
     workspace.progress()
-    assert "no lessons in the workspace yet" in capsys.readouterr().out
+    assert "no lessons in workspace/ yet" in capsys.readouterr().out
 
 
 def test_what_is_done_for_the_map_of_lesson_00(course, target, monkeypatch):
@@ -673,4 +679,4 @@ def test_progress_names_what_is_damaged(course, target, capsys, name, content, m
 
 def test_progress_without_lessons(target, capsys):
     workspace.progress(target)
-    assert "no lessons in the workspace yet" in capsys.readouterr().out
+    assert "no lessons in workspace/ yet" in capsys.readouterr().out

@@ -263,6 +263,11 @@ def cosine_by_parts(k, peak, K, warmup, first, last):
     return peak * (first + (1 - first) * rise) - peak * (1 - last) * (1 - np.cos(angle)) / 2
 
 
+def cosine_dividing(k, peak, K, warmup, first, last):
+    rising = peak * (first + (1 - first) * k / warmup)
+    return np.where(k < warmup, rising, cosine(k, peak, K, warmup, first, last))
+
+
 def inputs_4(rng):
     cases = []
     for K, warmup, last in ((40, 10, 0.1), (25, 0, 0.0), (30, 29, 0.05), (60, 15, 0.0)):
@@ -273,6 +278,7 @@ def inputs_4(rng):
         (0, 0.1, 20, 5, 0.2, 0.0),
         (5, 0.1, 20, 5, 0.2, 0.1),
         (12, 0.1, 20, 4, 0.2, 0.3),
+        (0, 0.1, 20, 0, 0.2, 0.1),
     ]
 
 
@@ -331,6 +337,11 @@ cosine_mistakes = [
         lambda *a: cosine_with(*a, shift=1),
         "Your warm-up is one step ahead: it is above `first` at step 0 and at the peak one step "
         "too early.",
+    ),
+    Mistake(
+        cosine_dividing,
+        "You divide by `warmup`, and it may be 0. np.where computes both parts and chooses "
+        "afterwards, so the part that is not chosen must not fail either.",
     ),
 ]
 
@@ -503,8 +514,9 @@ def plateau_with(
     nan=False,
     refuse=False,
     stop=True,
+    first_bad=False,
 ):
-    best, wait, rates = np.inf, 0, []
+    best, wait, rates = losses[0] if first_bad else np.inf, 0, []
     for loss in losses:
         if before:
             rates.append(rate)
@@ -658,6 +670,11 @@ plateau_mistakes = [
         lambda *a: plateau_with(*a, nan=True),
         "You take a loss that is not a number for an improvement. Every comparison with nan is "
         "False: ask whether the loss is better, not whether it is worse.",
+    ),
+    Mistake(
+        lambda *a: plateau_with(*a, first_bad=True),
+        "You count the first epoch as one without an improvement: it is compared with itself. "
+        "Before it there is no best loss.",
     ),
 ]
 # Most wrong answers raise such a rate as well, and should hear of their first mistake first.
