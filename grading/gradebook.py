@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 import shutil
 import sys
 import warnings
@@ -17,7 +18,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Unicode
 from traitlets.config import Config
 
-from grading.lesson import ROOT, column, role
+from grading.lesson import ROOT, column, role, write
 
 __all__ = ["Book", "Outcomes", "configuration"]
 
@@ -186,6 +187,10 @@ class Book:
         self._run(GenerateFeedback, id)
         folder = self.places.nbgrader / "feedback" / id / self.lesson.name
         page = (folder / f"{self.lesson.name}.html").read_text("utf-8")
+        # nbgrader's table of contents says "Test cell" for every task.
+        entry = r'<a href="#([\w-]+)">(?:Test cell|Written response)</a>'
+        page = re.sub(entry, lambda m: f'<a href="#{m[1]}">{column(m[1])}</a>', page)
+        write(folder / f"{self.lesson.name}.html", page)
         if not (folder / "timestamp.txt").exists():  # `nbgrader release_feedback` would stop there
             shutil.rmtree(folder)
         return page

@@ -304,6 +304,8 @@ def test_feedback_names_the_mistake_and_hides_the_check(week, lesson):
     assert "`all_states` is not defined" in pages["Pat Partly"]
     assert "not done yet" in pages["blank"]
     assert "ended the process" in pages["hostile"]
+    assert ">01.4</a> (Score: 0.0 / 5.0)" in pages["Pat Partly"]
+    assert ">01.12</a> (Score: 0.0 / 4.0)" in pages["blank"]
     assert "return np.stack(states, axis=1), h\n" not in pages["blank"]
     for page in pages.values():
         assert "seed=" not in page and "HIDDEN" not in page and "SOLUTION" not in page
