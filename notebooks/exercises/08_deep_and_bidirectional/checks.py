@@ -568,6 +568,15 @@ def width_with(
     return pick(count_with(D, N, layers, merge, **options) + top, budget)
 
 
+def larger_of_two(sizes, budget):
+    return len(sizes) - int(np.argmin(np.abs(sizes - budget)[::-1]))
+
+
+def rounded_root(sizes, budget):
+    a, b, c = np.polyfit([1, 2, 3], sizes[:3], 2)
+    return max(round((np.sqrt(b * b - 4 * a * (c - budget)) - b) / (2 * a)), 1)
+
+
 def width_by_search(budget, D, classes, layers, merge):
     def distance(N):
         top = classes * (1 + (2 * N if merge == "concat" else N))
@@ -578,6 +587,7 @@ def width_by_search(budget, D, classes, layers, merge):
 
 def inputs_6(rng):
     cases = [(8000, 2, 10, layers, None) for layers in (1, 2, 3, 4)] + [(5, 3, 2, 2, "sum")]
+    cases += [(92, 3, 10, 1, None), (84, 2, 10, 1, None)]  # a tie; a root of 2.507
     for merge in (None, "concat", "sum", "concat") * 4:
         D, classes, layers = (int(n) for n in rng.integers([1, 10, 1], [30, 100, 5]))
         cases.append((int(rng.integers(2000, 30_000)), D, classes, layers, merge))
@@ -592,6 +602,15 @@ width_mistakes = [
     Mistake(
         lambda *a: width_with(*a, pick=lambda sizes, budget: int(np.sum(sizes < budget)) + 1),
         "You take the first width that reaches the budget. The one before may be closer.",
+    ),
+    Mistake(
+        lambda *a: width_with(*a, pick=larger_of_two),
+        "If two widths are equally close, the smaller is wanted. Yours is the larger.",
+    ),
+    Mistake(
+        lambda *a: width_with(*a, pick=rounded_root),
+        "You solve for N and round. The weights grow faster than N, so the nearest whole number "
+        "need not be the closest in weights: compare the two around the root.",
     ),
     Mistake(
         lambda *a: width_with(*a, readout=lambda N, merge: 0),

@@ -32,7 +32,7 @@ def inputs_1(rng):
         values += int(rng.integers(0, 3))
         for kind in ("grid", "random"):
             cases.append((kind, values**axes * seeds, axes, seeds))
-    return cases
+    return [*cases, ("grid", 64, 3, 1)]  # 64 ** (1 / 3) comes out as a little less than 4
 
 
 rates_mistakes = [
@@ -59,6 +59,11 @@ rates_mistakes = [
         lambda *a: rates_with(*a, random=lambda n, axes, seeds: round((n // seeds) ** (1 / axes))),
         "You let random search repeat its rates as a grid does. Every draw from an interval is a "
         "new number.",
+    ),
+    Mistake(
+        lambda *a: rates_with(*a, grid=lambda n, axes, seeds: int((n // seeds) ** (1 / axes))),
+        "Your root is cut, not rounded: 64 ** (1 / 3) comes out as 3.9999999999999996, and that is "
+        "4 values, not 3.",
     ),
 ]
 

@@ -95,7 +95,7 @@ def inputs_2(rng):
     e, mask = rng.normal(size=(3, 4, 2)), np.zeros((3, 4), bool)
     mask[0] = True
     mask[2, :1] = True
-    return [*cases, (e, mask)]
+    return [*cases, (e, mask), (e - 1e4, mask)]
 
 
 max_mistakes = [
@@ -212,6 +212,13 @@ def counts_across(train, test, n, least):
     return features, np.array([[row[f] for f in features] for row in rows])
 
 
+def counts_in_text(train, test, n, least):
+    """Features are looked for in the text of a sentence, not among its words."""
+    features = ngram_counts(train, test, n, least)[0]
+    table = [[sentence.count(feature) for feature in features] for sentence in test]
+    return features, np.array(table).reshape(len(test), len(features))
+
+
 def inputs_3(rng):
     nouns, verbs, ends = ("film", "plot"), ("was", "seemed"), ("good", "dull", "far from dull")
     cases = []
@@ -223,8 +230,10 @@ def inputs_3(rng):
             return f"{text} and the {rng.choice(nouns)}" if rng.random() < 0.5 else text
 
         train = [sentence() for _ in range(5)]
-        train[0] = "the plot plot plot was rare rare"
+        train[0] = "the plot plot plot was rare rare art"
+        train[1] += " in part"
         test = [sentence(), "the new ending was good good good", "a word"]
+        test.append("the plot plot plot apart the film was heartless")
         cases.append((train, test, n, least))
     return cases
 
@@ -265,6 +274,11 @@ counts_mistakes = [
     Mistake(
         counts_across,
         "Some of your runs begin in one sentence and end in the next.",
+    ),
+    Mistake(
+        counts_in_text,
+        'You look for a feature in the text of the sentence: `count` finds "art" in "apart", and '
+        '"plot plot" once in "plot plot plot". Compare whole words.',
     ),
 ]
 
