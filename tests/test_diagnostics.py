@@ -78,7 +78,12 @@ def unrolled(layer, x, loss_fn, state, initial_state, mask=None):
     return np.stack(gradients, axis=1)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+compiled_or_not = pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
+
+
+@compiled_or_not
 @pytest.mark.parametrize("return_sequences", [False, True])
 @pytest.mark.parametrize(
     ("cell", "state"), [("vanilla", 0), ("simple", 0), ("lstm", 0), ("lstm", 1), ("gru", 0)]
@@ -95,7 +100,7 @@ def test_equals_a_hand_unrolled_tape(cell, state, return_sequences, jit_compile)
     np.testing.assert_allclose(ours, tape, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@compiled_or_not
 @pytest.mark.parametrize(("cell", "state"), [("vanilla", 0), ("lstm", 0), ("lstm", 1), ("gru", 0)])
 def test_equals_a_hand_unrolled_tape_under_a_mask(cell, state, jit_compile):
     layer = random_layer(cell, return_sequences=True)

@@ -133,12 +133,14 @@ def test_settings_choose_tasks_and_points(lesson, files):
     assert "check-01-2" not in roles and "open-01-12" in roles
 
 
+@pytest.mark.slow
 def test_students_get_a_notebook_and_a_record(lesson, files):
     assert sorted(os.listdir(files)) == [f"{lesson.name}.ipynb", "recorded.npz"]
     nbformat.validate(nbformat.read(files / f"{lesson.name}.ipynb", as_version=4))
     assert leaks(lesson, files) == []
 
 
+@pytest.mark.slow
 def test_leaks_are_found(lesson, files, tmp_path):
     notebook = students.filled(files, students.solved(lesson, "01.4"))
     (tmp_path / "a.ipynb").write_bytes(students.content(notebook))
@@ -549,6 +551,7 @@ def test_only_the_exchanges_own_files_go_along(lesson, tmp_path, time, secret, k
     assert found.problem is None and found.receipt == (both if kept else {})
 
 
+@pytest.mark.slow
 def test_nbgraders_own_autograding_runs_no_submission(lesson, elsewhere, files):
     notebook, _ = restored(b'{"cells": []}', lesson)
     book = Book(elsewhere, lesson)
@@ -597,6 +600,7 @@ def test_without_a_sandbox_it_refuses(monkeypatch, capsys, tmp_path):
     assert "bubblewrap is not installed" in said and "--no-sandbox" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
@@ -625,6 +629,7 @@ def test_names_are_made_safe_and_unique(lesson, tmp_path):
     assert len({id.lower() for id in ids}) == len(names)
 
 
+@pytest.mark.slow
 def test_links_pipes_and_giants_are_not_read(lesson, tmp_path, files):
     handed, secret = tmp_path / "in", tmp_path / "secret.ipynb"
     secret.write_text("{}")
@@ -678,6 +683,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ODD, ids=range(len(ODD)))
 def test_odd_cells_do_no_harm(lesson, files, cell):
     notebook = students.filled(files, students.solved(lesson))
@@ -720,6 +726,7 @@ def _empty(cells):
     return []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [_drop, _double, _edit, _swap, _empty])
 def test_check_cells_are_restored(lesson, files, change):
     notebook = students.filled(files, students.solved(lesson))
@@ -734,6 +741,7 @@ def test_check_cells_are_restored(lesson, files, change):
         assert all(verdict.passed for verdict in verdicts.values())
 
 
+@pytest.mark.slow
 def test_an_answer_moved_to_an_own_cell_counts(lesson, files):
     notebook = students.filled(files, students.solved(lesson))
     for cell in notebook["cells"]:
@@ -743,6 +751,7 @@ def test_an_answer_moved_to_an_own_cell_counts(lesson, files):
     assert all(verdict.passed for verdict in verdicts.values())
 
 
+@pytest.mark.slow
 def test_magics_do_not_cost_points(lesson, files):
     answers = students.solved(lesson)
     answers["01.3"] = "%matplotlib inline\n" + answers["01.3"] + "\n!ls\nall_states?"
@@ -807,6 +816,7 @@ def test_the_rubric_of_the_documentation(tmp_path):
     assert f"\n{shown}" in rubrics(load("06", Places(tmp_path))).partition("# 06.11: 4 points\n")[2]
 
 
+@pytest.mark.slow
 def test_links_and_settings_of_the_documentation(elsewhere, tmp_path):
     text = (ROOT / "docs" / "instructors.md").read_text("utf-8")
     headings = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in section_titles(text)}
