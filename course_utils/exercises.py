@@ -404,15 +404,16 @@ def _published_answer(id):
 
     nbgrader's markers are left out. The comment is `# Better: ...`. None if there is no such cell.
     """
-    lesson, number = id.split(".")
+    lesson, _, number = id.partition(".")
     for path in COURSE.glob(f"{lesson}_*/{lesson}_*.ipynb"):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             if cell["metadata"].get("nbgrader", {}).get("grade_id") == f"answer-{lesson}-{number}":
                 code = re.sub(r" *### (BEGIN|END) SOLUTION\n?", "", "".join(cell["source"]))
                 better = re.search(r"(?m)^( *)# Better: (.*\n(\1# .*\n)*)", code)
-                words = better[2].replace(f"{better[1]}# ", "").split()
-                note = textwrap.fill(f"What it does better: {' '.join(words)}", 79)
-                return f"{code.replace(better[0], '').rstrip()}\n\n{note}"
+                if better is None:
+                    return code.rstrip()
+                note = "What it does better: " + better[2].replace(f"{better[1]}# ", "")
+                return f"{code.replace(better[0], '').rstrip()}\n\n{textwrap.fill(note, 79)}"
     return None
 
 

@@ -353,9 +353,9 @@ def progress(target: Path | None = None, *, run: bool = False) -> None:
 
 def _count(tasks: list[Task], form: str) -> str:
     """Returns how many tasks and points of all are done, "3 of 4" each, in the given form."""
-    done = [task for task in tasks if task.state.startswith("done")]
-    points, most = (sum(task.points for task in some) for some in (done, tasks))
-    return form.format(f"{len(done)} of {len(tasks)}", f"{points:g} of {most:g}")
+    ours = [task for task in tasks if task.state.startswith("done")]
+    points, most = (sum(task.points for task in some) for some in (ours, tasks))
+    return form.format(f"{len(ours)} of {len(tasks)}", f"{points:g} of {most:g}")
 
 
 def _learners_folder(target: Path | None) -> Path:

@@ -28,9 +28,9 @@ def release(lesson, places):
     target = places.nbgrader / "release" / lesson.name
     stamp = places.nbgrader / "source" / f"{lesson.name}.released"
     book, kept = Book(places, lesson), target.with_name(f".{lesson.name}.before")
-    if stamp.exists() and stamp.read_text() == lesson.fingerprint and target.is_dir():
-        if book.knows():
-            return target
+    current = stamp.exists() and stamp.read_text() == lesson.fingerprint
+    if current and target.is_dir() and book.knows():
+        return target
     refuse("The source of the assignment", lint(lesson.notebook))
     source = places.nbgrader / "source" / lesson.name
     shutil.rmtree(source, ignore_errors=True)

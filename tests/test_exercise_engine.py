@@ -424,12 +424,16 @@ def scale(x, factor):
     ### END SOLUTION"""
 
 
+PLAIN = "def plus(n):\n    ### BEGIN SOLUTION\n    return n + 1\n    ### END SOLUTION"
+
+
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """A course whose exercises 99 hold an answer to 99.1 and a check that names it."""
     cells = [
         {"source": ANSWER.splitlines(keepends=True), "grade_id": "answer-99-1"},
         {"source": ['tasks["99.1"].check(scale)'], "grade_id": "check-99-1"},
+        {"source": [PLAIN], "grade_id": "answer-99-3"},
     ]
     for cell in cells:
         cell["metadata"] = {"nbgrader": {"grade_id": cell.pop("grade_id")}}
@@ -463,6 +467,12 @@ def test_learners_are_told_of_it(folder, capsys):
     assert capsys.readouterr().out == '✓ 99.1 passed; tasks["99.1"].solution() shows ours\n'
     recorded["99.1"].solution()
     assert capsys.readouterr().out.startswith("def scale(x, factor):\n    return")
+
+
+@pytest.mark.usefixtures("published")
+def test_an_answer_without_a_note_and_an_unusual_number():
+    assert exercises._published_answer("99.3") == "def plus(n):\n    return n + 1"
+    assert exercises._published_answer("extra") is None
 
 
 @pytest.mark.usefixtures("published")

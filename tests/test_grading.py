@@ -538,6 +538,9 @@ SECRET, TIME = "0123456789abcdef" * 8, "2026-11-26 19:07:47.812306 UTC"
         (TIME, "../../../etc/passwd", False),
         ("never", SECRET, False),
         ("9" * 10**6, SECRET, False),
+        ("2026-99-99 25:61:61.5 UTC", SECRET, False),
+        ("9999-12-31 23:59:59.9 UTC", SECRET, False),
+        (TIME.replace("UTC", "XYZ"), SECRET, False),
         (TIME, None, False),
     ],
 )
